@@ -1,0 +1,219 @@
+#!/usr/bin/env node
+// Prepares this machine, then runs the command given: node local/setup.mjs <command> [args…].
+// Uses nothing but Node itself, because on a fresh machine nothing else is there yet. Each step leaves a stamp
+// that names what it installed, so a finished step costs one file read and an interrupted one is resumed.
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { constants } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+const setupDir = path.join(root, ".setup");
+const venv = path.join(root, ".venv");
+const venvBin = path.join(venv, "bin");
+
+/** Jars that Spark needs beside pyspark, from Maven Central; sha256 of the published file. */
+const jars = [
+  {
+    group: "org/apache/iceberg",
+    artifact: "iceberg-spark-runtime-3.5_2.12",
+    version: "1.10.0",
+    sha256: "70f9471870b2d456167d703c829f098a446b86bb1379eee338c0efa03a341026",
+  },
+];
+
+class SetupError extends Error {}
+
+const sha256 = (data) => createHash("sha256").update(data).digest("hex");
+const fileHash = (file) => sha256(readFileSync(path.join(root, file)));
+const say = (text) => process.stderr.write(`set-up: ${text}\n`);
+
+function stamped(name, key) {
+  const file = path.join(setupDir, name);
+  return existsSync(file) && readFileSync(file, "utf8") === key;
+}
+
+function stamp(name, key) {
+  mkdirSync(setupDir, { recursive: true });
+  writeFileSync(path.join(setupDir, name), key);
+}
+
+/** Runs a command with its output shown; the message names what to do when it fails. */
+function run(command, args, remedy) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
+  if (result.error || result.status !== 0) {
+    const why = result.error?.message ?? `exit code ${result.status}`;
+    throw new SetupError(`'${command} ${args.join(" ")}' failed (${why}). ${remedy}`);
+  }
+}
+
+function versionOf(command, args) {
+  const result = spawnSync(command, args, { encoding: "utf8" });
+  return result.error || result.status !== 0 ? undefined : `${result.stdout}${result.stderr}`.trim();
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    throw new SetupError(
+      `Node.js ${process.versions.node} is too old: 20.19 or newer is needed. Get it from nodejs.org or with 'nvm install 20'.`,
+    );
+  }
+}
+
+function findPython() {
+  const candidates = [process.env.PYTHON, "python3.11", "python3", "python"].filter(Boolean);
+  const seen = [];
+  for (const command of candidates) {
+    const version = versionOf(command, ["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]);
+    if (version?.startsWith("3.11.")) return command;
+    if (version) seen.push(`${command} is ${version}`);
+  }
+  const found = seen.length > 0 ? ` (found: ${seen.join(", ")})` : "";
+  throw new SetupError(
+    `Python 3.11 is needed${found}, the version that AWS Glue 5.1 runs. Get it with 'apt install python3.11 python3.11-venv', ` +
+      "'brew install python@3.11' or 'pyenv install 3.11', or name it: PYTHON=/path/to/python3.11 npm start.",
+  );
+}
+
+function javaMajor(java) {
+  const match = versionOf(java, ["-version"])?.match(/version "(?:1\.)?(\d+)/);
+  return match ? Number(match[1]) : undefined;
+}
+
+/** The JAVA_HOME of a Java 17, looked for in JAVA_HOME, on the PATH, and where systems install it. */
+function findJavaHome() {
+  const installed = [];
+  for (const dir of ["/usr/lib/jvm", "/Library/Java/JavaVirtualMachines", "/opt/homebrew/opt/openjdk@17"]) {
+    if (!existsSync(dir)) continue;
+    for (const name of readdirSync(dir)) {
+      installed.push(path.join(dir, name), path.join(dir, name, "Contents/Home"));
+    }
+  }
+  const onPath = versionOf("java", ["-XshowSettings:properties", "-version"])?.match(/java\.home = (.+)/)?.[1];
+  const seen = [];
+  for (const home of [process.env.JAVA_HOME, onPath?.trim(), ...installed]) {
+    if (!home || !existsSync(path.join(home, "bin/java"))) continue;
+    const major = javaMajor(path.join(home, "bin/java"));
+    if (major === 17) return home;
+    if (major) seen.push(String(major));
+  }
+  const found = seen.length > 0 ? ` (found: Java ${[...new Set(seen)].join(", ")})` : "";
+  throw new SetupError(
+    `Java 17 is needed${found}, the version that AWS Glue 5.1 runs. Get it with 'apt install openjdk-17-jre-headless', ` +
+      "'brew install openjdk@17' or from adoptium.net, or set JAVA_HOME to it.",
+  );
+}
+
+function installNodeModules() {
+  const key = `${fileHash("package-lock.json")} ${process.versions.modules}`;
+  if (existsSync(path.join(root, "node_modules")) && stamped("node_modules", key)) return;
+  say("1/3 node modules (npm ci) …");
+  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
+  run(npm, ["ci", "--no-fund", "--no-audit"], "Check the network and run the same command again.");
+  stamp("node_modules", key);
+}
+
+function installPython() {
+  const key = fileHash("requirements.lock");
+  if (existsSync(path.join(venvBin, "python")) && stamped("python", key)) return;
+  const python = findPython();
+  say("2/3 Python packages into .venv (pyspark is 300 MB; this takes a minute or two) …");
+  const venvRemedy = "On Debian and Ubuntu: 'apt install python3.11-venv'. Then run the same command again.";
+  run(python, ["-m", "venv", venv], venvRemedy);
+  const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "on"];
+  run(
+    path.join(venvBin, "python"),
+    [...pip, "--require-hashes", "--only-binary", ":all:", "--no-binary", "pyspark", "-r", "requirements.lock"],
+    "Check the network and run the same command again.",
+  );
+  stamp("python", key);
+}
+
+/** Downloads one jar, continuing a partial file, and refuses it when its hash is not the pinned one. */
+async function download(jar) {
+  const name = `${jar.artifact}-${jar.version}.jar`;
+  const target = path.join(setupDir, "jars", name);
+  if (existsSync(target)) return;
+  mkdirSync(path.dirname(target), { recursive: true });
+  const part = `${target}.part`;
+  const mirror = process.env.MAVEN_MIRROR ?? "https://repo1.maven.org/maven2";
+  const url = `${mirror}/${jar.group}/${jar.artifact}/${jar.version}/${name}`;
+  const have = existsSync(part) ? statSync(part).size : 0;
+  say(`3/3 ${name}${have > 0 ? ` (continued at ${have} bytes)` : ""} …`);
+  const remedy =
+    "Check the network, or name a mirror: MAVEN_MIRROR=https://… ; then run the same command again.";
+  let response;
+  try {
+    response = await fetch(url, have > 0 ? { headers: { range: `bytes=${have}-` } } : {});
+    if (!response.ok || !response.body) throw new Error(`HTTP ${response.status}`);
+    if (response.status !== 206) rmSync(part, { force: true });
+    for await (const chunk of response.body) appendFileSync(part, chunk);
+  } catch (error) {
+    throw new SetupError(`${url} could not be downloaded (${error.cause?.message ?? error.message}). ${remedy}`);
+  }
+  const actual = sha256(readFileSync(part));
+  if (actual !== jar.sha256) {
+    rmSync(part);
+    throw new SetupError(`${url} has sha256 ${actual}, expected ${jar.sha256}; it was deleted. ${remedy}`);
+  }
+  renameSync(part, target);
+}
+
+/** Does what is missing of the set-up and returns the environment that commands run in. */
+export async function ensureSetup() {
+  checkNode();
+  const javaKeyFile = path.join(setupDir, "java");
+  let javaHome = existsSync(javaKeyFile) ? readFileSync(javaKeyFile, "utf8") : undefined;
+  if (!javaHome || !existsSync(path.join(javaHome, "bin/java"))) {
+    javaHome = findJavaHome();
+    stamp("java", javaHome);
+  }
+  installNodeModules();
+  installPython();
+  for (const jar of jars) await download(jar);
+  const bins = [path.join(root, "node_modules/.bin"), venvBin, path.join(javaHome, "bin")];
+  return {
+    ...process.env,
+    JAVA_HOME: javaHome,
+    VIRTUAL_ENV: venv,
+    PATH: [...bins, process.env.PATH].join(path.delimiter),
+    SECURECART_JARS: jars.map((j) => path.join(setupDir, "jars", `${j.artifact}-${j.version}.jar`)).join(","),
+    PYTHONPATH: path.join(root, "jobs"),
+    PYSPARK_PYTHON: path.join(venvBin, "python"),
+  };
+}
+
+async function main() {
+  const [command, ...args] = process.argv.slice(2);
+  if (!command) throw new SetupError("usage: node local/setup.mjs <command> [args…]");
+  const env = await ensureSetup();
+  const child = spawn(command, args, { cwd: root, env, stdio: "inherit" });
+  // Ctrl-C reaches the child too (same process group); it decides how to end, this process only waits.
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => signal === "SIGTERM" && child.kill(signal));
+  child.on("error", (error) => {
+    console.error(`set-up: ${command} could not be started: ${error.message}`);
+    process.exit(1);
+  });
+  child.on("exit", (code, signal) => {
+    process.exit(signal ? 128 + constants.signals[signal] : (code ?? 1));
+  });
+}
+
+main().catch((error) => {
+  if (!(error instanceof SetupError)) throw error;
+  console.error(`set-up failed: ${error.message}`);
+  process.exit(1);
+});
