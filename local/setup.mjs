@@ -122,7 +122,7 @@ function installNodeModules() {
   if (existsSync(path.join(root, "node_modules")) && stamped("node_modules", key)) return;
   say("1/3 node modules (npm ci) …");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  run(npm, ["ci", "--no-fund", "--no-audit"], "Check the network and run the same command again.");
+  run(npm, ["ci", "--ignore-scripts", "--no-fund", "--no-audit"], "Check the network and run the same command again.");
   stamp("node_modules", key);
 }
 
