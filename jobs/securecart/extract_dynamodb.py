@@ -1,0 +1,145 @@
+"""Brings DynamoDB's S3 exports into landing batches; the table itself is never scanned.
+
+A full export holds ``{"Item": {…}}`` lines; an incremental one ``{"Metadata": …, "Keys": …, "NewImage": …}``, where a
+deleted item has no NewImage. Values are DynamoDB JSON (``{"S": "…"}``, ``{"N": "…"}``). A contract whose source says
+``explode: <attribute>`` makes one record of each element of that list; its number, from 1, is the position.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from securecart import lake
+from securecart.contract import Contract
+from securecart.errors import JobError
+from securecart.landing import write_batch
+from securecart.objects import read_text
+
+log = logging.getLogger(__name__)
+
+_SCALAR = "S: string, N: string, BOOL: string, NULL: string"
+_MAP = f"map<string, struct<{_SCALAR}>>"
+_ATTRIBUTES = f"map<string, struct<{_SCALAR}, L: array<struct<M: {_MAP}>>>>"
+_LINE = (
+    f"Item {_ATTRIBUTES}, NewImage {_ATTRIBUTES}, Keys {_ATTRIBUTES}, "
+    "Metadata struct<WriteTimestampMicros: struct<N: string>>"
+)
+
+
+def _value(attributes: SparkColumn, name: str) -> SparkColumn:
+    """An attribute's scalar as text; null when it is absent or a DynamoDB NULL."""
+    found = attributes[name]
+    return F.coalesce(found["S"], found["N"], found["BOOL"])
+
+
+def parse_export(lines: DataFrame, contract: Contract, table: str, exported_at: str) -> DataFrame:
+    """Lines of an export's data files as records in landing form.
+
+    Args:
+        lines: one string column ``value``, a line each.
+        contract: a contract with source kind ``dynamodb``.
+        table: the DynamoDB table's name.
+        exported_at: ISO time that a full export shows; its items carry no write time.
+    """
+    source = contract.source or {}
+    parsed = lines.select("value", F.from_json("value", _LINE).alias("line")).select(
+        F.col("value").alias("_raw"),
+        F.coalesce("line.Item", "line.NewImage").alias("image"),
+        F.coalesce("line.Item", "line.Keys").alias("keys"),
+        F.coalesce(
+            F.timestamp_micros(F.col("line.Metadata.WriteTimestampMicros.N").cast("bigint")),
+            F.lit(exported_at).cast("timestamp"),
+        ).alias("_modified"),
+    )
+    key_column = contract.column(contract.keys[0])
+    document = F.concat(F.lit(f"dynamodb://{table}/"), _value(F.col("keys"), key_column.source_name))
+    base = parsed.select(
+        "*",
+        F.when(F.col("keys").isNotNull(), document).otherwise(F.lit(f"dynamodb://{table}")).alias("_object"),
+        F.when(F.col("keys").isNull(), "BAD_JSON").alias("_error"),
+        F.when(F.col("keys").isNotNull() & F.col("image").isNull(), "D").otherwise("U").alias("_op"),
+    )
+    explode = source.get("explode")
+    if explode:
+        # An order without lines still yields one row: it must say that its earlier lines are gone.
+        base = base.select("*", F.posexplode_outer(F.col("image")[explode]["L"]).alias("number", "element"))
+        base = base.withColumn("_position", (F.col("number") + 1).cast("bigint"))
+        emptied = (F.col("_op") == "U") & F.col("_error").isNull() & F.col("element").isNull()
+        base = base.withColumn("_op", F.when(emptied, "D").otherwise(F.col("_op")))
+        element = F.col("element")["M"]
+    else:
+        base = base.withColumn("_position", F.lit(1).cast("bigint"))
+        element = F.col("image")
+
+    def column(name: str, source_name: str) -> SparkColumn:
+        if name == source.get("position"):
+            return F.col("_position").cast("string").alias(name)
+        outer = F.coalesce(_value(F.col("image"), source_name), _value(F.col("keys"), source_name))
+        found = F.coalesce(_value(element, source_name), outer) if explode else outer
+        return found.alias(name)
+
+    return base.select(
+        *[column(c.name, c.source_name) for c in contract.columns],
+        "_object",
+        "_position",
+        "_op",
+        "_modified",
+        "_raw",
+        "_error",
+        F.when(F.col("_error") == "BAD_JSON", "the export's line is not a JSON object").alias("_detail"),
+    )
+
+
+def data_files(bucket: str, export: Mapping[str, Any]) -> list[str]:
+    """URIs of an export's data files, from its manifest."""
+    manifest = f"s3://{bucket}/{export['prefix'].rstrip('/')}/manifest-files.json"
+    try:
+        lines = read_text(manifest).splitlines()
+    except FileNotFoundError as error:
+        raise JobError(
+            f"the export {export['id']} has no {manifest}. The export did not finish; start the run again."
+        ) from error
+    return [f"s3://{bucket}/{json.loads(line)['dataFileS3Key']}" for line in lines if line.strip()]
+
+
+def read_lines(spark: SparkSession, files: list[str]) -> DataFrame:
+    """All lines of the files, one column ``value``."""
+    if not files:
+        return spark.createDataFrame([], "value string")
+    return spark.read.text(files).filter(F.trim("value") != "")
+
+
+def main(argv: list[str]) -> None:
+    """Extracts every DynamoDB dataset of the plan."""
+    job = lake.start("extract_dynamodb", argv)
+    metrics = {}
+    for extract in job.plan["extracts"]:
+        if extract["kind"] != "dynamodb":
+            continue
+        contract = job.contracts[extract["dataset"]]
+        table = str((contract.source or {})["table"])
+        batches: DataFrame | None = None
+        for export in extract["exports"]:
+            lines = read_lines(job.spark, data_files(job.lake.landing, export))
+            records = parse_export(lines, contract, table, export["to"])
+            batches = records if batches is None else batches.unionByName(records)
+        if batches is None:
+            raise JobError(f"the plan names no export for dataset '{contract.name}'")
+        path = job.lake.landing_batch(contract.name, job.batch_id)
+        write_batch(batches, path)
+        counts = {r["_op"]: r["count"] for r in job.spark.read.parquet(path).groupBy("_op").count().collect()}
+        metrics[contract.name] = {"read": sum(counts.values()), "deletes": counts.get("D", 0)}
+        log.info("%s: %s records, %s deletions", contract.name, sum(counts.values()), counts.get("D", 0))
+    job.write_metrics(metrics)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,53 @@
+"""Landing batches: what an extraction leaves, one folder per dataset and batch, never changed afterwards.
+
+A batch is Parquet with one STRING column per contract column, values as they came, and the columns below. Typing
+and judging come later, so that a batch can be replayed under a newer contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T  # noqa: N812
+
+from securecart.contract import Contract
+
+#: `_position` is a line number from 1, an item's number in its list, or a database row's surrogate key.
+#: `_op`: U a record, D a deletion (key columns only), K a key that still exists (reconciliation).
+#: `_modified`: when the object was last modified, the item written, or the extraction's upper bound.
+#: `_error` and `_detail`: why the record cannot be used, where extraction already knows.
+TECHNICAL: dict[str, T.DataType] = {
+    "_object": T.StringType(),
+    "_position": T.LongType(),
+    "_op": T.StringType(),
+    "_modified": T.TimestampType(),
+    "_raw": T.StringType(),
+    "_error": T.StringType(),
+    "_detail": T.StringType(),
+}
+
+
+def landing_schema(contract: Contract) -> T.StructType:
+    """The columns of a landing batch of this contract."""
+    fields = [T.StructField(c.name, T.StringType()) for c in contract.columns if c.hash_except is None]
+    return T.StructType(fields + [T.StructField(n, t) for n, t in TECHNICAL.items()])
+
+
+def write_batch(df: DataFrame, path: str) -> None:
+    """Writes a landing batch; a retried extraction replaces what its first try left."""
+    df.write.mode("overwrite").option("compression", "zstd").parquet(path)
+
+
+def read_batches(spark: SparkSession, paths: Iterable[str], contract: Contract) -> DataFrame:
+    """Reads landing batches under today's contract: columns that an old batch lacks are null."""
+    wanted = landing_schema(contract)
+    df = spark.read.option("mergeSchema", "true").parquet(*paths)
+    present = set(df.columns)
+    return df.select(
+        *[
+            F.col(f.name) if f.name in present else F.lit(None).cast(f.dataType).alias(f.name)
+            for f in wanted
+        ]
+    )
