@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import types as T  # noqa: N812
+from pyspark.sql import types as T
 
 from securecart.errors import ContractError
 from securecart.objects import read_text
 
 #: The physical types a contract may name. Spark, Iceberg, Glue and Redshift all have them.
-KNOWN_TYPES = (
-    "varchar(n), char(n), int, bigint, smallint, decimal(p,s), double, boolean, date, timestamp",
-)
+KNOWN_TYPES = ("varchar(n), char(n), int, bigint, smallint, decimal(p,s), double, boolean, date, timestamp",)
 
 _SIMPLE: dict[str, T.DataType] = {
     "int": T.IntegerType(),
@@ -227,10 +225,14 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
     name = str(document.get("name", "?"))
     objects = document.get("schema", [])
     if len(objects) != 1:
-        raise ContractError(f"contract '{name}' has {len(objects)} schema objects; write one file per dataset")
+        raise ContractError(
+            f"contract '{name}' has {len(objects)} schema objects; write one file per dataset"
+        )
     schema = objects[0]
     custom = _custom(document)
-    sla = {p["property"]: f"{p['value']} {p.get('unit', '')}".strip() for p in document.get("slaProperties", [])}
+    sla = {
+        p["property"]: f"{p['value']} {p.get('unit', '')}".strip() for p in document.get("slaProperties", [])
+    }
     counts = [q for q in schema.get("quality", []) if q.get("metric") == "rowCount"]
     columns = tuple(_parse_column(name, p) for p in schema.get("properties", []))
     warehouse = custom.get("warehouse")

@@ -18,7 +18,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T  # noqa: N812
+from pyspark.sql import types as T
 
 from securecart import lake
 from securecart.contract import Contract
@@ -85,7 +85,9 @@ def _as_text(name: str, kind: T.DataType) -> Any:
     return F.col(name).cast("string")
 
 
-def extract_rows(spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]) -> DataFrame:
+def extract_rows(
+    spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]
+) -> DataFrame:
     """The changed rows of one table in landing form.
 
     The read is split over the contract's ``partitionColumn``, a dense number, into parts of about ROWS_PER_PART.
@@ -107,7 +109,9 @@ def extract_rows(spark: SparkSession, database: Database, contract: Contract, ex
     kinds = {f.name.lower(): f.dataType for f in rows.schema}
     named = rows.toDF(*[c.lower() for c in rows.columns])
     # MySQL's TINYINT(1) and Derby's BOOLEAN both arrive as booleans and are written as true and false.
-    texts = [_as_text(c.source_name.lower(), kinds[c.source_name.lower()]).alias(c.name) for c in contract.columns]
+    texts = [
+        _as_text(c.source_name.lower(), kinds[c.source_name.lower()]).alias(c.name) for c in contract.columns
+    ]
     return named.select(*texts).select(
         "*",
         F.lit(f"mysql://{extract['table']}").alias("_object"),
@@ -120,7 +124,9 @@ def extract_rows(spark: SparkSession, database: Database, contract: Contract, ex
     )
 
 
-def extract_keys(spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]) -> DataFrame:
+def extract_keys(
+    spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]
+) -> DataFrame:
     """The keys of the whole table as it is now, in landing form with ``_op = 'K'``."""
     names = {c.name: c.source_name for c in contract.columns if c.key_position > 0}
     keys = database.read(spark, f"SELECT {', '.join(names.values())} FROM {extract['table']}")
@@ -130,10 +136,7 @@ def extract_keys(spark: SparkSession, database: Database, contract: Contract, ex
     known["_object"] = F.lit(f"mysql://{extract['table']}")
     known["_modified"] = F.lit(extract["to"]).cast("timestamp")
     return keys.select(
-        *[
-            known.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name)
-            for f in landing_schema(contract)
-        ]
+        *[known.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name) for f in landing_schema(contract)]
     )
 
 
@@ -154,9 +157,7 @@ def main(argv: list[str]) -> None:
         if extract.get("reconcile"):
             rows = rows.unionByName(extract_keys(job.spark, database, contract, extract))
         write_batch(rows, path)
-        counts = {
-            r["_op"]: r["count"] for r in job.spark.read.parquet(path).groupBy("_op").count().collect()
-        }
+        counts = {r["_op"]: r["count"] for r in job.spark.read.parquet(path).groupBy("_op").count().collect()}
         metrics[contract.name] = {"read": counts.get("U", 0), "keys": counts.get("K", 0)}
         log.info("%s: %s rows, %s keys", contract.name, counts.get("U", 0), counts.get("K", 0))
         if contract.recipe:

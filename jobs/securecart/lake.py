@@ -54,6 +54,14 @@ class Lake:
         return f"s3://{self.staging}/runs/{batch_id}/{name}.json"
 
 
+#: Settings that the jobs' results depend on, so every session gets them, wherever it was started.
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",  # a value that cannot be read becomes null and then a reason, not an abort
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+}
+
+
 @dataclass(frozen=True)
 class Job:
     """What a job starts with: its Spark session, the lake, the contracts, the plan and its own arguments."""
@@ -99,6 +107,9 @@ def start(name: str, argv: list[str], extra: argparse.ArgumentParser | None = No
     parser.add_argument("--plan", help="s3://… of the run's plan")
     parser.add_argument("--batch-id", default="")
     options, _ = parser.parse_known_args(argv)
+    session = _session(name)
+    for key, value in SETTINGS.items():
+        session.conf.set(key, value)
     lake = Lake(
         landing=options.landing,
         staging=options.staging,
@@ -111,7 +122,7 @@ def start(name: str, argv: list[str], extra: argparse.ArgumentParser | None = No
     plan = json.loads(read_text(options.plan)) if options.plan else {}
     return Job(
         name=name,
-        spark=_session(name),
+        spark=session,
         lake=lake,
         contracts=load_bundle(options.contracts),
         plan=plan,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T  # noqa: N812
+from pyspark.sql import types as T
 
 from securecart.contract import Contract
 
@@ -46,8 +46,5 @@ def read_batches(spark: SparkSession, paths: Iterable[str], contract: Contract) 
     df = spark.read.option("mergeSchema", "true").parquet(*paths)
     present = set(df.columns)
     return df.select(
-        *[
-            F.col(f.name) if f.name in present else F.lit(None).cast(f.dataType).alias(f.name)
-            for f in wanted
-        ]
+        *[F.col(f.name) if f.name in present else F.lit(None).cast(f.dataType).alias(f.name) for f in wanted]
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import types as T  # noqa: N812
+from pyspark.sql import types as T
 
 from securecart.contract import Bundle, Contract
 from securecart.errors import JobError
@@ -78,7 +78,9 @@ def create_or_evolve(spark: SparkSession, table: str, contract: Contract, bundle
         ]
         partitioned = f"PARTITIONED BY ({', '.join(parts)})" if parts else ""
         properties = ", ".join(f"'{k}'='{v}'" for k, v in PROPERTIES.items())
-        spark.sql(f"CREATE TABLE {table} ({columns}) USING iceberg {partitioned} TBLPROPERTIES ({properties})")
+        spark.sql(
+            f"CREATE TABLE {table} ({columns}) USING iceberg {partitioned} TBLPROPERTIES ({properties})"
+        )
         return [f"created {table}"]
 
     present = {f.name: f.dataType for f in spark.table(table).schema}
@@ -88,7 +90,9 @@ def create_or_evolve(spark: SparkSession, table: str, contract: Contract, bundle
         have = present.get(field.name)
         if have is None:
             place = f"AFTER `{previous}`" if previous else "FIRST"
-            spark.sql(f"ALTER TABLE {table} ADD COLUMN `{field.name}` {field.dataType.simpleString()} {place}")
+            spark.sql(
+                f"ALTER TABLE {table} ADD COLUMN `{field.name}` {field.dataType.simpleString()} {place}"
+            )
             done.append(f"added {table}.{field.name}")
         elif have != field.dataType:
             if not _widens(have, field.dataType):
@@ -115,7 +119,6 @@ def snapshot_of(spark: SparkSession, table: str) -> int | None:
         f"SELECT snapshot_id FROM {table}.refs WHERE name = 'main'",
     ).first()
     return None if row is None else int(row[0])
-
 
 
 def merge_changes(table: str, changes: DataFrame, keys: tuple[str, ...], guard: str) -> None:

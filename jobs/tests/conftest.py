@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-
 from securecart.contract import Bundle, load_bundle
 from securecart.objects import LAKE_ROOT_VARIABLE
 
@@ -46,9 +45,8 @@ def contracts() -> Bundle:
 def bundle_uri(lake_root: Path) -> str:
     """The same contracts as the bundle that jobs read."""
     import yaml
-    from spark_session import BUCKETS
-
     from securecart.objects import write_text
+    from spark_session import BUCKETS
 
     documents = [yaml.safe_load(f.read_text("utf-8")) for f in sorted((ROOT / "contracts").glob("*.yaml"))]
     reference = json.loads((ROOT / "contracts" / "reference.json").read_text("utf-8"))
