@@ -30,6 +30,11 @@ export function labelWidth(labels: readonly string[], most: number): number {
   return Math.min(most, Math.max(40, ...labels.map((label) => label.length * 7.4)));
 }
 
+/** Ticks are round numbers: "500.0 kB" is said as "500 kB". */
+export function roundTick(text: string): string {
+  return text.replace(".0 ", " ");
+}
+
 /** Horizontal stacked bars, first bar on top. */
 export function barFigure(
   figure: Figure,
@@ -51,13 +56,15 @@ export function barFigure(
     itemStyle: { color },
     data: bars.map((bar) => bar.parts[index] ?? 0),
   }));
-  // A bar of no length carries the text, so that it stands behind the whole stack.
+  // An invisible bar carries the text, so that it stands behind the whole stack and behind the limit's line.
   series.push({
     type: "bar",
     stack: "all",
     silent: true,
+    itemStyle: { color: "transparent" },
     data: bars.map((bar) => ({
-      value: 0,
+      value:
+        bar.limit === undefined ? 0 : Math.max(0, bar.limit - bar.parts.reduce((sum, part) => sum + part, 0)),
       label: { ...label, formatter: () => bar.end },
     })),
   });
@@ -75,7 +82,11 @@ export function barFigure(
       type: "value",
       ...(options.max === undefined ? {} : { max: options.max }),
       splitNumber: figure.size === "half" ? 3 : 5,
-      axisLabel: { ...labelText, formatter: options.tick, hideOverlap: true },
+      axisLabel: {
+        ...labelText,
+        formatter: (value: number) => roundTick(options.tick(value)),
+        hideOverlap: true,
+      },
       splitLine: { lineStyle: { color: colour.line } },
     },
     yAxis: {

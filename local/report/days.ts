@@ -9,7 +9,13 @@ export interface DaySeries {
   readonly values: readonly number[];
 }
 
-const columns = 4;
+/** Panels in a row: as many as leave the fewest places empty, four when that is the same. */
+function panelsInRow(count: number): number {
+  if (count < 4) return Math.max(1, count);
+  const empty = (columns: number): number => (columns - (count % columns)) % columns;
+  return [4, 3, 5].reduce((best, columns) => (empty(columns) < empty(best) ? columns : best));
+}
+
 const panelHeight = 128;
 const gap = 28;
 
@@ -25,12 +31,13 @@ export function daysFigure(
   table?: Fragment,
 ): Html {
   const axisWidth = 52;
+  const columns = panelsInRow(series.length);
   const width = (figureWidth.wide - axisWidth - gap * (columns - 1)) / columns;
   const values = series.flatMap((each) => each.values);
   const [max, min] = [Math.max(0, ...values), Math.min(0, ...values)];
   const place = (index: number): { left: number; top: number } => ({
     left: axisWidth + (index % columns) * (width + gap),
-    top: Math.floor(index / columns) * (panelHeight + 64),
+    top: 10 + Math.floor(index / columns) * (panelHeight + 64),
   });
   const isEdge = (index: number): boolean => index === 0 || index === days.length - 1;
   const option = {
@@ -91,6 +98,6 @@ export function daysFigure(
       areaStyle: { color: colour.mainSoft },
     })),
   };
-  const height = Math.ceil(series.length / columns) * (panelHeight + 64) - 10;
+  const height = Math.ceil(series.length / columns) * (panelHeight + 64);
   return drawFigure(figure, height, option, table);
 }

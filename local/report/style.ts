@@ -44,7 +44,7 @@ nav a:hover { color: var(--ink); }
 .tiles dd { margin: 2px 0 0; font-size: 24px; font-weight: 600; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; }
 .tiles small { font-size: 13px; font-weight: 400; color: var(--muted); margin-left: 6px; letter-spacing: 0; }
 section { padding: 56px 0 8px; }
-section + section { border-top: 1px solid var(--line); margin-top: 48px; }
+section + section { border-top: 1px solid var(--line); margin-top: 32px; }
 .gist { color: var(--muted); font-size: 17px; max-width: 46em; margin-bottom: 28px; }
 .none { color: var(--muted); }
 .notice { border-left: 3px solid var(--neutral); border-radius: 0 4px 4px 0; background: var(--panel); padding: 16px 20px; margin: 0 0 24px; }
@@ -69,7 +69,7 @@ figcaption { font-weight: 600; margin-bottom: 8px; }
 .legend li { display: flex; align-items: center; gap: 7px; }
 .mark { flex: none; width: 11px; height: 11px; border-radius: 2px; background: var(--mark); }
 .mark.line { width: 2px; height: 14px; border-radius: 0; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); gap: 0 40px; }
+.pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); gap: 0 40px; }
 .pair > * { min-width: 0; }
 .table { overflow-x: auto; margin: 12px 0 24px; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; line-height: 1.45; }
@@ -81,7 +81,10 @@ thead th { color: var(--muted); white-space: nowrap; border-bottom-color: var(--
 tfoot th, tfoot td { font-weight: 600; border-bottom: 0; border-top: 1px solid var(--neutral); }
 .half table { font-size: 12.5px; }
 .half th, .half td { padding-right: 12px; }
-#orders td, #orders tbody th { white-space: nowrap; }
+#orders th, #orders td { white-space: nowrap; padding-right: 14px; }
+#orders th:first-child { position: sticky; left: 0; background: var(--page); }
+details thead th { position: sticky; top: 0; background: var(--page); }
+.number + .text { padding-left: 24px; }
 details { margin: 8px 0 24px; }
 summary { cursor: pointer; color: var(--muted); width: max-content; max-width: 100%; }
 summary:hover { color: var(--ink); }

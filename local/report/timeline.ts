@@ -1,6 +1,6 @@
 import type { CustomSeriesRenderItemAPI, CustomSeriesRenderItemParams } from "echarts";
 import { formatCount, formatDuration } from "../terminal/format.ts";
-import { labelWidth } from "./bars.ts";
+import { labelWidth, roundTick } from "./bars.ts";
 import { colour, drawFigure, type Figure, labelText } from "./chart.ts";
 import type { Fragment, Html } from "./html.ts";
 import type { RunInfo, Step, StepStatus } from "./types.ts";
@@ -103,7 +103,7 @@ export function timelineFigure(
       axisLabel: {
         ...labelText,
         showMaxLabel: false,
-        formatter: (milliseconds: number) => formatDuration(milliseconds).replace(/\.0 s$/, " s"),
+        formatter: (milliseconds: number) => roundTick(formatDuration(milliseconds)),
       },
       splitLine: { lineStyle: { color: colour.line }, showMaxLine: false },
     },
@@ -115,7 +115,7 @@ export function timelineFigure(
         ...labelText,
         color: colour.ink,
         align: "left",
-        margin: left + 8,
+        margin: left + 16,
         width: left,
         overflow: "truncate",
         interval: 0,

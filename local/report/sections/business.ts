@@ -14,42 +14,19 @@ function descending<T>(rows: readonly T[], value: (row: T) => string): T[] {
   return [...rows].sort((a, b) => approximate(value(b)) - approximate(value(a)));
 }
 
-function revenueFigure(
+/** A chart and its table apart, so that two charts fit beside each other while the tables have the full width. */
+function revenueBy(
   id: string,
   dimension: string,
   currency: string,
   unordered: readonly RevenueRow[],
-): Html {
+): [Html, Html] {
   const rows = descending(unordered, (row) => row.net);
-  const sum = (part: (row: RevenueRow) => string): string => sumDecimals(rows.map(part));
-  const columns = [
-    { title: dimension },
-    ...["Gross", "Discount", "Returned", "Net", "Orders", "Units"].map((title) => ({ title, numeric })),
-  ];
-  const units = rows.reduce((total, row) => total + row.units, 0);
-  // One order may hold several categories, so orders cannot be added up.
-  const total = [
-    "All",
-    sum((r) => r.gross),
-    sum((r) => r.discount),
-    sum((r) => r.returned),
-    sum((r) => r.net),
-    "",
-    formatCount(units),
-  ];
-  const cells = rows.map((row) => [
-    row.label,
-    row.gross,
-    row.discount,
-    row.returned,
-    row.net,
-    formatCount(row.orders),
-    formatCount(row.units),
-  ]);
-  return barFigure(
+  const title = `Revenue by ${dimension.toLowerCase()}, ${currency}`;
+  const figure = barFigure(
     {
       id,
-      title: `Revenue by ${dimension.toLowerCase()}, ${currency}`,
+      title,
       description: `Gross revenue of each ${dimension.toLowerCase()}, split into net, returned and discount; figures in the table below.`,
       size: "half",
       legend: [
@@ -64,8 +41,30 @@ function revenueFigure(
       end: `${shortNumber(approximate(row.net))} net`,
     })),
     { colours: [colour.main, colour.caution, colour.neutral], tick: shortNumber },
-    table(`Revenue by ${dimension.toLowerCase()}, ${currency}`, columns, cells, total),
   );
+  const columns = [
+    { title: dimension },
+    ...["Gross", "Discount", "Returned", "Net", "Orders", "Units"].map((heading) => ({
+      title: heading,
+      numeric,
+    })),
+  ];
+  const amounts = ["gross", "discount", "returned", "net"] as const;
+  const cells = rows.map((row) => [
+    row.label,
+    ...amounts.map((part) => row[part]),
+    formatCount(row.orders),
+    formatCount(row.units),
+  ]);
+  const units = rows.reduce((sum, row) => sum + row.units, 0);
+  // An order may hold several categories, so orders cannot be added up.
+  const total = [
+    "All",
+    ...amounts.map((part) => sumDecimals(rows.map((row) => row[part]))),
+    "",
+    formatCount(units),
+  ];
+  return [figure, table(title, columns, cells, total)];
 }
 
 /** Every day from the first to the last, so that a day without sales is a gap in sales and not in time. */
@@ -84,20 +83,75 @@ export function everyDay(days: readonly string[]): string[] {
   return all;
 }
 
+interface CategoryDays {
+  readonly name: string;
+  readonly total: string;
+  /** Net by day; a day without sales is left out. */
+  readonly values: ReadonlyMap<string, string>;
+}
+
+/** More panels than this are no overview any more. */
+const mostPanels = 12;
+
+function categoryDays(name: string, rows: readonly DayRevenue[]): CategoryDays {
+  const values = new Map<string, string>();
+  for (const { day, net } of rows) values.set(day, sumDecimals([values.get(day) ?? "0", net]));
+  return { name, values, total: sumDecimals(rows.map((row) => row.net)) };
+}
+
+/** The days of each category, largest first; what goes beyond the panels is added up in the last one. */
+function byCategory(byDay: readonly DayRevenue[]): CategoryDays[] {
+  const names = [...new Set(byDay.map((row) => row.category))];
+  const all = names.map((name) =>
+    categoryDays(
+      name,
+      byDay.filter((row) => row.category === name),
+    ),
+  );
+  const ordered = descending(all, (each) => each.total);
+  if (ordered.length <= mostPanels) return ordered;
+  const shown = ordered.slice(0, mostPanels - 1);
+  const apart = new Set(shown.map((each) => each.name));
+  const others = byDay.filter((row) => !apart.has(row.category));
+  return [...shown, categoryDays(`${ordered.length - shown.length} others`, others)];
+}
+
+interface CategoryDays {
+  readonly name: string;
+  readonly total: string;
+  /** Net by day; a day without sales is left out. */
+  readonly values: ReadonlyMap<string, string>;
+}
+
+/** More panels than this are no overview any more. */
+const mostPanels = 12;
+
+function categoryDays(name: string, rows: readonly DayRevenue[]): CategoryDays {
+  const values = new Map<string, string>();
+  for (const { day, net } of rows) values.set(day, sumDecimals([values.get(day) ?? "0", net]));
+  return { name, values, total: sumDecimals(rows.map((row) => row.net)) };
+}
+
+/** The days of each category, largest first; what goes beyond the panels is added up in the last one. */
+function daysByCategory(byDay: readonly DayRevenue[]): CategoryDays[] {
+  const names = [...new Set(byDay.map((row) => row.category))];
+  const all = names.map((name) =>
+    categoryDays(
+      name,
+      byDay.filter((row) => row.category === name),
+    ),
+  );
+  const ordered = descending(all, (each) => each.total);
+  if (ordered.length <= mostPanels) return ordered;
+  const shown = ordered.slice(0, mostPanels - 1);
+  const apart = new Set(shown.map((each) => each.name));
+  const others = byDay.filter((row) => !apart.has(row.category));
+  return [...shown, categoryDays(`${ordered.length - shown.length} others`, others)];
+}
+
 function revenueByDay(byDay: readonly DayRevenue[], currency: string): Html {
   const days = everyDay(byDay.map((row) => row.day));
-  const categories = new Map<string, Map<string, string>>();
-  for (const { day, category, net } of byDay) {
-    const values = categories.get(category) ?? new Map<string, string>();
-    values.set(day, sumDecimals([values.get(day) ?? "0", net]));
-    categories.set(category, values);
-  }
-  const named = [...categories].map(([name, values]) => ({
-    name,
-    values,
-    total: sumDecimals([...values.values()]),
-  }));
-  const series = descending(named, (each) => each.total);
+  const series = daysByCategory(byDay);
   const columns = [
     { title: "Day" },
     ...series.map(({ name }) => ({ title: name, numeric })),
@@ -171,11 +225,12 @@ export function businessSection({ revenue, summaries }: ReportData): Section {
   const content: Html[] = [];
   if (hasRevenue(revenue)) {
     const { byCategory, byRegion, byDay, currency } = revenue;
-    const halves = [
-      byCategory.length > 0 && revenueFigure("revenue-category", "Category", currency, byCategory),
-      byRegion.length > 0 && revenueFigure("revenue-region", "Region", currency, byRegion),
-    ];
-    content.push(html`<div class="pair">${halves}</div>`);
+    const parts: [Html, Html][] = [];
+    if (byCategory.length > 0) parts.push(revenueBy("revenue-category", "Category", currency, byCategory));
+    if (byRegion.length > 0) parts.push(revenueBy("revenue-region", "Region", currency, byRegion));
+    content.push(
+      html`<div class="pair">${parts.map(([figure]) => figure)}</div>${parts.map(([, rows]) => rows)}`,
+    );
     if (byDay.length > 0) content.push(revenueByDay(byDay, currency));
   }
   const filled = summaries.filter((summary) => summary.rows.length > 0);

@@ -20,9 +20,9 @@ function storageFigure({ dataset, csv, parquet, onePartition }: StorageCompariso
   }
   const columns = [
     { title: "Query on" },
-    { title: "Bytes read", numeric },
-    { title: "", numeric },
-    { title: "Files opened", numeric },
+    { title: "Bytes", numeric },
+    { title: "Size", numeric },
+    { title: "Files", numeric },
   ];
   const rows = reads.map(([label, , files]) => [
     label,

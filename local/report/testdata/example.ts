@@ -1,4 +1,4 @@
-import type { DatasetBalance, DayRevenue, ReportData, RevenueRow, Step } from "../types.ts";
+import type { DatasetBalance, DayRevenue, ReportData, Revenue, RevenueRow, Step } from "../types.ts";
 
 /** Report data as runs leave it, made up but with the shapes and sizes of the default sample. */
 
@@ -107,10 +107,11 @@ function sequence(seed: number): () => number {
   };
 }
 
-function rows(labels: readonly string[], seed: number): RevenueRow[] {
+/** Rows whose nets are the given cents, with discounts and returns to match. */
+/** Rows whose nets are the given cents, with discounts and returns to match. */
+function rows(nets: ReadonlyMap<string, number>, seed: number): RevenueRow[] {
   const random = sequence(seed);
-  return labels.map((label, index) => {
-    const net = Math.round((42_000_000 / (index + 1.5)) * (0.8 + 0.4 * random()));
+  return [...nets].map(([label, net]) => {
     const [discount, returned] = [Math.round(net * 0.06 * random()), Math.round(net * 0.09 * random())];
     return {
       label,
@@ -124,21 +125,30 @@ function rows(labels: readonly string[], seed: number): RevenueRow[] {
   });
 }
 
-function byDay(): DayRevenue[] {
+/** Ninety days of sales; by category, region and day the net totals agree. */
+function revenue(): Revenue {
   const random = sequence(7);
-  const result: DayRevenue[] = [];
+  const byDay: DayRevenue[] = [];
+  const byCategory = new Map<string, number>();
   for (let day = 0; day < 90; day++) {
     const date = new Date(Date.parse("2026-05-04T00:00:00Z") + day * 86_400_000).toISOString().slice(0, 10);
+    const weekend = day % 7 > 4 ? 1.5 : 1;
     for (const [index, category] of categories.entries()) {
-      const weekend = day % 7 > 4 ? 1.5 : 1;
-      result.push({
-        day: date,
-        category,
-        net: amount(Math.round((480_000 / (index + 1.5)) * weekend * (0.6 + 0.8 * random()))),
-      });
+      const net = Math.round((1_080_000 / (index + 1.8)) * weekend * (0.6 + 0.8 * random()));
+      byDay.push({ day: date, category, net: amount(net) });
+      byCategory.set(category, (byCategory.get(category) ?? 0) + net);
     }
   }
-  return result;
+  const total = [...byCategory.values()].reduce((sum, net) => sum + net, 0);
+  const shares = [0.31, 0.22, 0.16, 0.12, 0.11];
+  const byRegion = new Map<string, number>();
+  let rest = total;
+  for (const [index, region] of regions.entries()) {
+    const net = index < shares.length ? Math.round(total * (shares[index] ?? 0)) : rest;
+    byRegion.set(region, net);
+    rest -= net;
+  }
+  return { currency: "USD", byCategory: rows(byCategory, 1), byRegion: rows(byRegion, 2), byDay };
 }
 
 function orderRows(): string[][] {
@@ -249,7 +259,7 @@ export function exampleReport(): ReportData {
         threshold: 0.02,
       },
     ],
-    revenue: { currency: "USD", byCategory: rows(categories, 1), byRegion: rows(regions, 2), byDay: byDay() },
+    revenue: revenue(),
     orderHistory: {
       columns: [
         "order_id",
