@@ -400,8 +400,16 @@ export function parseContract(file: string, text: string): Contract {
   if (yaml.errors.length > 0) {
     throw new ContractError(yaml.errors.map((error) => `${file}: not YAML: ${error.message.trim()}`));
   }
+  return contractOf(file, yaml.toJS());
+}
+
+/**
+ * The typed view of an ODCS document that was read elsewhere, for example from the bundle.
+ * @param file name said in messages
+ * @throws ContractError with every problem of the contract at once
+ */
+export function contractOf(file: string, document: unknown): Contract {
   const problems: string[] = [];
-  const document: unknown = yaml.toJS();
   const parsed = read(documentSchema, document, place(file, document), problems);
   const table = parsed?.schema[0];
   if (!parsed || !table) throw new ContractError(problems);

@@ -1,0 +1,100 @@
+import { S3Client } from "@aws-sdk/client-s3";
+import { z } from "zod";
+import { type Contract, contractOf } from "../../contracts/contract.ts";
+import { type LoadTemplates, loadStatements, readLoadTemplates } from "../../warehouse/load.ts";
+import { type ObjectStore, S3ObjectStore } from "../shared/objectStore.ts";
+
+/** What the export job wrote of a batch. */
+const exportMetrics = z.object({
+  datasets: z.record(z.string(), z.looseObject({ rows: z.int().min(0), path: z.string() })),
+});
+const bundle = z.object({ contracts: z.array(z.looseObject({ name: z.string() })) });
+const input = z.object({ batchId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) });
+
+export interface Load {
+  readonly table: string;
+  readonly rows: number;
+  /** To be run in one transaction. */
+  readonly statements: readonly string[];
+}
+
+export interface RenderLoadParts {
+  readonly store: Pick<ObjectStore, "getText">;
+  /** Names of the buckets. */
+  readonly staging: string;
+  readonly artifacts: string;
+  readonly templates: LoadTemplates;
+}
+
+function parsed<T>(schema: z.ZodType<T>, what: string, text: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${what} is no JSON: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  const result = schema.safeParse(value);
+  if (!result.success) throw new Error(`${what} is not what was expected: ${z.prettifyError(result.error)}`);
+  return result.data;
+}
+
+/**
+ * The loads of a batch: for every table of which the export job wrote rows, the SQL that loads them.
+ * @param event `{batchId}`
+ * @throws Error when the export's metrics or the contracts are missing or name a table without a contract
+ */
+export async function renderLoad(event: unknown, parts: RenderLoadParts): Promise<{ loads: Load[] }> {
+  const checked = input.safeParse(event);
+  if (!checked.success)
+    throw new Error(`render-load: input ${JSON.stringify(event)}: ${z.prettifyError(checked.error)}`);
+  const { store, staging, artifacts, templates } = parts;
+  const key = `runs/${checked.data.batchId}/export.json`;
+  const [metrics, contracts] = await Promise.all([
+    store.getText(staging, key).then((text) => parsed(exportMetrics, `s3://${staging}/${key}`, text)),
+    store.getText(artifacts, "contracts.json").then((text) => {
+      const what = `s3://${artifacts}/contracts.json`;
+      return parsed(bundle, what, text).contracts.map((document) =>
+        contractOf(`${what}: ${document.name}`, document),
+      );
+    }),
+  ]);
+  const byTable = new Map<string, Contract>();
+  for (const contract of contracts) if (contract.warehouse) byTable.set(contract.warehouse.table, contract);
+  const loads = Object.entries(metrics.datasets)
+    .filter(([, { rows }]) => rows > 0)
+    .map(([table, { rows, path }]) => {
+      const contract = byTable.get(table);
+      if (!contract) {
+        throw new Error(
+          `s3://${staging}/${key}: no contract has the warehouse table '${table}'; there are ${[...byTable.keys()].join(", ")}`,
+        );
+      }
+      return { table, rows, statements: loadStatements(contract, path, templates) };
+    });
+  return { loads };
+}
+
+function variable(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`render-load: the environment variable ${name} is not set`);
+  return value;
+}
+
+let parts: Promise<RenderLoadParts> | undefined;
+
+async function awsParts(): Promise<RenderLoadParts> {
+  return {
+    store: new S3ObjectStore(new S3Client({})),
+    staging: variable("STAGING_BUCKET"),
+    artifacts: variable("ARTIFACTS_BUCKET"),
+    templates: await readLoadTemplates(),
+  };
+}
+
+/** The Lambda function. Environment: STAGING_BUCKET, ARTIFACTS_BUCKET; the bundle carries warehouse/load/*.sql as load/. */
+export async function handler(event: unknown): Promise<{ loads: Load[] }> {
+  parts ??= awsParts();
+  return renderLoad(event, await parts);
+}
