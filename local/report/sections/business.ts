@@ -100,39 +100,6 @@ function categoryDays(name: string, rows: readonly DayRevenue[]): CategoryDays {
 }
 
 /** The days of each category, largest first; what goes beyond the panels is added up in the last one. */
-function byCategory(byDay: readonly DayRevenue[]): CategoryDays[] {
-  const names = [...new Set(byDay.map((row) => row.category))];
-  const all = names.map((name) =>
-    categoryDays(
-      name,
-      byDay.filter((row) => row.category === name),
-    ),
-  );
-  const ordered = descending(all, (each) => each.total);
-  if (ordered.length <= mostPanels) return ordered;
-  const shown = ordered.slice(0, mostPanels - 1);
-  const apart = new Set(shown.map((each) => each.name));
-  const others = byDay.filter((row) => !apart.has(row.category));
-  return [...shown, categoryDays(`${ordered.length - shown.length} others`, others)];
-}
-
-interface CategoryDays {
-  readonly name: string;
-  readonly total: string;
-  /** Net by day; a day without sales is left out. */
-  readonly values: ReadonlyMap<string, string>;
-}
-
-/** More panels than this are no overview any more. */
-const mostPanels = 12;
-
-function categoryDays(name: string, rows: readonly DayRevenue[]): CategoryDays {
-  const values = new Map<string, string>();
-  for (const { day, net } of rows) values.set(day, sumDecimals([values.get(day) ?? "0", net]));
-  return { name, values, total: sumDecimals(rows.map((row) => row.net)) };
-}
-
-/** The days of each category, largest first; what goes beyond the panels is added up in the last one. */
 function daysByCategory(byDay: readonly DayRevenue[]): CategoryDays[] {
   const names = [...new Set(byDay.map((row) => row.category))];
   const all = names.map((name) =>
