@@ -1,0 +1,54 @@
+import type { SourceContract } from "../shared/contracts.ts";
+import type { DynamodbExtract, Watermark } from "../shared/plan.ts";
+import { type ExportWindow, exportWindows, type Restorable, type WindowLimits } from "./exportWindows.ts";
+
+/** What planning asks about tables that are read from their exports. */
+export interface ExportableTables {
+  /** ARN of a table that contracts know by its short name. @throws Error when it is not configured */
+  arn(table: string): string;
+  restorable(table: string): Promise<Restorable>;
+  /** Whether an item changed in [from, to); true where that cannot be known without exporting. */
+  hasChanges(table: string, from: Date, to: Date): Promise<boolean>;
+}
+
+/** `20260102T030405Z`, for names. */
+const compact = (instant: Date): string => instant.toISOString().replaceAll(/[-:]|\.\d+/g, "");
+
+/** The extracts of one dataset, one a window, oldest first; none when no window is due or nothing changed. */
+export async function planDynamodb(
+  contract: SourceContract<"dynamodb">,
+  watermark: Watermark | undefined,
+  batchId: string,
+  restorable: Restorable,
+  tables: ExportableTables,
+  limits: WindowLimits,
+): Promise<{ extracts: DynamodbExtract[]; watermark: Watermark } | undefined> {
+  const { table } = contract.source;
+  const last = watermark && new Date(watermark.watermark);
+  const windows = exportWindows(last, restorable, limits);
+  const first = windows[0];
+  const end = windows.at(-1)?.to;
+  if (!first || !end) return undefined;
+  if (first.from && !(await tables.hasChanges(table, first.from, end))) return undefined;
+  const arn = tables.arn(table);
+  const extract = (window: ExportWindow): DynamodbExtract => {
+    // From the window, not from the dataset: datasets that read the same table then share the export.
+    const kind = window.type === "FULL_EXPORT" ? "full" : `incremental-${compact(window.from)}`;
+    const id = `${table}-${kind}-${compact(window.to)}`;
+    return {
+      dataset: contract.name,
+      kind: "dynamodb",
+      export: {
+        id,
+        type: window.type,
+        table,
+        table_arn: arn,
+        prefix: `dynamodb-exports/batch=${batchId}/${id}`,
+        from: window.from?.toISOString() ?? null,
+        to: window.to.toISOString(),
+      },
+      reconcile: window.type === "FULL_EXPORT" && watermark !== undefined,
+    };
+  };
+  return { extracts: windows.map(extract), watermark: { watermark: end.toISOString() } };
+}

@@ -1,0 +1,215 @@
+import { z } from "zod";
+import { InvalidInputError, lazily, parseEvent } from "../shared/context.ts";
+import { loadSourceContracts } from "../shared/contracts.ts";
+import type { Batch, Lease } from "../shared/ledger.ts";
+import { ObjectNotFoundError } from "../shared/objectStore.ts";
+import {
+  batchIdOf,
+  executionSchema,
+  type LandingFolder,
+  type Plan,
+  planKeyOf,
+  readPlan,
+  replayKeyOf,
+  type StepName,
+  type TableExport,
+} from "../shared/plan.ts";
+import { awsPlanDeps, type PlanDeps } from "./deps.ts";
+import { planIncremental } from "./incremental.ts";
+import { parseInput, type RunRequest } from "./input.ts";
+
+const eventSchema = z.object({ execution: executionSchema, input: z.unknown() });
+/** `execution` identifies the workflow's execution, `input` is what it was started with. */
+export type PlanEvent = z.input<typeof eventSchema>;
+
+export type PlanAnswer =
+  | {
+      readonly status: "PLANNED";
+      readonly batchId: string;
+      /** In the landing bucket. */
+      readonly planKey: string;
+      readonly mode: Plan["mode"];
+      /** The step to start with. */
+      readonly from: StepName;
+      readonly hasMysql: boolean;
+      readonly hasDynamodb: boolean;
+      readonly hasCsv: boolean;
+      /** Exports to start before extracting, each once. */
+      readonly exports: readonly TableExport[];
+      readonly recipes: readonly string[];
+    }
+  | { readonly status: "NOTHING_NEW" | "BUSY"; readonly batchId: string; readonly reason: string };
+
+interface Draft {
+  readonly plan: Plan;
+  readonly planKey: string;
+  readonly from: StepName;
+  /** Folders that this batch writes. */
+  readonly landing: readonly LandingFolder[];
+}
+
+/** Looks for work this often when events keep coming while nothing new is found. */
+const looks = 3;
+
+const minutesLater = (instant: Date, minutes: number): Date => new Date(instant.getTime() + minutes * 60_000);
+
+/**
+ * Decides what a run does: takes the pipeline's lease, finds what is new (or what a backfill or replay reads) and
+ * writes the plan. Asked again by the same execution it answers for the same batch.
+ */
+export function createHandler(deps: PlanDeps): (event: PlanEvent) => Promise<PlanAnswer> {
+  return async (event) => {
+    const { execution, input } = parseEvent(eventSchema, event, "the planning step's event");
+    const request = parseInput(input);
+    const batchId = batchIdOf(execution);
+    const log = deps.log.with({ batch_id: batchId, function: "plan" });
+    let answer: PlanAnswer | undefined;
+    for (let look = 1; look <= looks; look += 1) {
+      if (request.kind === "incremental") await deps.ledger.markPending(deps.now());
+      const lease = { owner: execution.id, batchId, expiresAt: minutesLater(deps.now(), deps.leaseMinutes) };
+      const holder = await takeLease(deps, lease);
+      if (holder) {
+        const until = holder.expiresAt.toISOString();
+        const reason = `batch ${holder.batchId} is running (${holder.owner}); its lease ends at ${until} at the latest`;
+        log.info("busy", { holder: holder.batchId, request: request.kind });
+        return { status: "BUSY", batchId, reason };
+      }
+      answer = await underLease(deps, execution.id, () => plan(deps, request, execution, batchId));
+      if (answer.status === "PLANNED") break;
+      await deps.ledger.releaseLease(execution.id);
+      // An event that came while this run was looking found it busy; nobody else would look for its object.
+      if (request.kind !== "incremental" || !(await deps.ledger.isPending())) break;
+    }
+    if (!answer) throw new Error("no look for work was taken");
+    log.info(answer.status === "PLANNED" ? "planned" : "nothing new", { request, answer });
+    return answer;
+  };
+}
+
+/** Takes the lease; returns who holds it when that is somebody else. */
+async function takeLease(deps: PlanDeps, lease: Lease): Promise<Lease | undefined> {
+  const answer = await deps.ledger.acquireLease(lease, deps.now());
+  if (!answer.acquired) return answer.holder;
+  const dead = answer.expired;
+  if (dead && (await deps.ledger.batch(dead.batchId))?.state === "RUNNING") {
+    const cause = `the run ${dead.owner} did not end by ${dead.expiresAt.toISOString()}, when its lease expired`;
+    deps.log.warn("took over an expired lease", { batch_id: lease.batchId, expired_batch: dead.batchId });
+    await deps.ledger.failBatch(dead.batchId, "LeaseExpired", cause, deps.now());
+  }
+  return undefined;
+}
+
+/** A planning step that fails must not keep the next one waiting for the lease to expire. */
+async function underLease<T>(deps: PlanDeps, owner: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await deps.ledger.releaseLease(owner);
+    throw error;
+  }
+}
+
+async function plan(
+  deps: PlanDeps,
+  request: RunRequest,
+  execution: PlanEvent["execution"],
+  batchId: string,
+): Promise<PlanAnswer> {
+  const draft = await draftOf(deps, request, execution, batchId);
+  if (typeof draft === "string") return { status: "NOTHING_NEW", batchId, reason: draft };
+  const { plan, planKey, from, landing } = draft;
+  await deps.store.putText(deps.buckets.landing, planKey, JSON.stringify(plan, null, 1));
+  await deps.ledger.startBatch(plan, planKey, execution.id, landing);
+  const exports = plan.extracts.flatMap((extract) => (extract.kind === "dynamodb" ? [extract.export] : []));
+  const has = (kind: string): boolean => plan.extracts.some((extract) => extract.kind === kind);
+  return {
+    status: "PLANNED",
+    batchId: plan.batch_id,
+    planKey,
+    mode: plan.mode,
+    from,
+    hasMysql: has("mysql"),
+    hasDynamodb: has("dynamodb"),
+    hasCsv: has("csv"),
+    exports: [...new Map(exports.map((one) => [one.id, one])).values()],
+    recipes: plan.recipes,
+  };
+}
+
+/** The plan of a request, or in words why there is nothing to do. */
+async function draftOf(
+  deps: PlanDeps,
+  request: RunRequest,
+  execution: PlanEvent["execution"],
+  batchId: string,
+): Promise<Draft | string> {
+  const createdAt = new Date(execution.startTime).toISOString();
+  if (request.kind === "replay") return draftReplay(deps, request, replayKeyOf(request.batchId, execution));
+  const contracts = await loadSourceContracts(deps.store, deps.buckets.artifacts);
+  if (request.kind === "backfill") {
+    const landing = committed(await deps.ledger.batches()).flatMap((batch) => batch.landing);
+    if (landing.length === 0)
+      return "no committed batch has landed anything yet; run the pipeline once before a backfill";
+    const landed = new Set(landing.map(({ dataset }) => dataset));
+    const plan: Plan = {
+      batch_id: batchId,
+      mode: "backfill",
+      created_at: createdAt,
+      range: request.range,
+      extracts: [],
+      recipes: contracts.filter(({ name, recipe }) => recipe && landed.has(name)).map(({ name }) => name),
+      landing,
+      claims: [],
+      watermarks: {},
+    };
+    return { plan, planKey: planKeyOf(batchId), from: "recipes", landing: [] };
+  }
+  await deps.ledger.clearPending();
+  const found = await planIncremental(deps, contracts, batchId);
+  if (found.extracts.length === 0) {
+    return `no new drop, no changed row and no export due in ${contracts.length} source datasets`;
+  }
+  const datasets = [...new Set(found.extracts.map(({ dataset }) => dataset))];
+  const landing = datasets.map((dataset) => ({
+    dataset,
+    path: `s3://${deps.buckets.landing}/batches/${dataset}/batch=${batchId}/`,
+  }));
+  const plan: Plan = {
+    batch_id: batchId,
+    mode: "incremental",
+    created_at: createdAt,
+    range: null,
+    extracts: found.extracts,
+    recipes: contracts
+      .filter(({ name, recipe }) => recipe && datasets.includes(name))
+      .map(({ name }) => name),
+    landing,
+    claims: found.claims,
+    watermarks: found.watermarks,
+  };
+  return { plan, planKey: planKeyOf(batchId), from: "extract", landing };
+}
+
+/** Batches whose data is in the tables, oldest first. */
+const committed = (batches: readonly Batch[]): Batch[] =>
+  batches.filter((batch) => batch.committed_at !== undefined);
+
+async function draftReplay(
+  deps: PlanDeps,
+  { batchId, from }: Extract<RunRequest, { kind: "replay" }>,
+  planKey: string,
+): Promise<Draft> {
+  try {
+    const earlier = await readPlan(deps.store, deps.buckets.landing, planKeyOf(batchId));
+    return { plan: { ...earlier, mode: "replay" }, planKey, from, landing: [] };
+  } catch (error) {
+    if (!(error instanceof ObjectNotFoundError)) throw error;
+    const known = (await deps.ledger.batches()).slice(-5).map((batch) => batch.batch_id);
+    const latest = known.length > 0 ? `the latest batches are ${known.join(", ")}` : "there is no batch yet";
+    throw new InvalidInputError(`batch ${batchId} has no plan, so it cannot be replayed; ${latest}`, {
+      cause: error,
+    });
+  }
+}
+
+export const handler = lazily(() => createHandler(awsPlanDeps()));

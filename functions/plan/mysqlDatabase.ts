@@ -1,0 +1,79 @@
+import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+import { z } from "zod";
+import type { SourceDatabase } from "./mysql.ts";
+
+/** How to reach the database; the fields that RDS writes into its secrets. */
+export const mysqlSecretSchema = z.object({
+  host: z.string().min(1),
+  port: z.coerce.number().int().default(3306),
+  username: z.string().min(1),
+  password: z.string(),
+  dbname: z.string().min(1),
+});
+export type MysqlSecret = z.infer<typeof mysqlSecretSchema>;
+
+const connectTimeoutMs = 10_000;
+
+/** MySQL's literal for an instant, in the session's time zone UTC. */
+const literal = (instant: Date): string => instant.toISOString().replace("T", " ").replace("Z", "");
+
+function identifier(name: string): string {
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+    throw new Error(
+      `"${name}" is no table or column name; check source.table and source.watermark in the contract`,
+    );
+  }
+  return `\`${name}\``;
+}
+
+/**
+ * The source database over the MySQL protocol. The server's certificate and name are checked; on Lambda
+ * NODE_EXTRA_CA_CERTS=/var/runtime/ca-cert.pem adds the authorities of RDS.
+ */
+export class MysqlDatabase implements SourceDatabase {
+  readonly #secret: () => Promise<MysqlSecret>;
+  readonly #tls: boolean;
+
+  /** @param options.tls false only for a server on the same machine, in tests */
+  constructor(secret: () => Promise<MysqlSecret>, options: { readonly tls: boolean } = { tls: true }) {
+    this.#secret = secret;
+    this.#tls = options.tls;
+  }
+
+  async now(): Promise<Date> {
+    const sql = "SELECT FLOOR(UNIX_TIMESTAMP(CURRENT_TIMESTAMP(3)) * 1000) AS answer";
+    return new Date(await this.#ask(sql, []));
+  }
+
+  async hasChanges(table: string, column: string, since: Date): Promise<boolean> {
+    const where = `${identifier(column)} >= ?`;
+    const sql = `SELECT EXISTS (SELECT 1 FROM ${identifier(table)} WHERE ${where}) AS answer`;
+    return (await this.#ask(sql, [literal(since)])) === 1;
+  }
+
+  // A connection a question: a run asks a dozen, and a connection kept open over frozen Lambdas goes stale.
+  async #ask(sql: string, values: string[]): Promise<number> {
+    const { host, port, username, password, dbname } = await this.#secret();
+    let connection: Connection | undefined;
+    try {
+      connection = await createConnection({
+        host,
+        port,
+        user: username,
+        password,
+        database: dbname,
+        timezone: "Z",
+        connectTimeout: connectTimeoutMs,
+        ...(this.#tls && { ssl: { verifyIdentity: true, minVersion: "TLSv1.2" } }),
+      });
+      await connection.query("SET time_zone = '+00:00'");
+      const [rows] = await connection.query<RowDataPacket[]>(sql, values);
+      return Number(rows[0]?.answer);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`MySQL at ${host}:${port}/${dbname} did not answer "${sql}": ${why}`, { cause: error });
+    } finally {
+      await connection?.end();
+    }
+  }
+}
