@@ -1,0 +1,172 @@
+"""Exports what changed in the tables of the warehouse as immutable plain Parquet, for the load to COPY.
+
+``s3://<curated>/exports/<table>/batch=<batch_id>/`` holds the contract's columns in order, then version_at,
+batch_id and ``_op``: U a row as it now is, D the last state of a row that is gone. A table that the warehouse
+replaces by day (``load: replace``) is exported with all rows of every day on which anything changed.
+
+The changes are those since the last batch whose load was committed. Each export leaves the tag
+``exported-<batch>`` on the snapshot that it reached, and the next one starts from the tag of the batch that
+the plan names as the last one loaded (``loaded_batch``). A batch that failed after its export is therefore
+exported again with the next one, and nothing needs to be marked after a load. Exporting a row again is
+harmless: the load goes by key and version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame, Observation, SparkSession, Window
+from pyspark.sql import functions as F
+
+from securecart import lake
+from securecart.contract import Contract
+from securecart.snapshots import TableSnapshots, changelog, read_snapshots
+
+log = logging.getLogger(__name__)
+
+TAG_PREFIX = "exported-"
+
+
+def tag_of(batch_id: str) -> str:
+    """The tag on the snapshot that a batch's export reached."""
+    return f"{TAG_PREFIX}{batch_id}"
+
+
+def last_states(changes: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    """One row per key of a net changelog, with ``_op``: U where the key is still there, D where it is gone."""
+    inserts_first = Window.partitionBy(*keys).orderBy(F.desc("_change_type"))
+    return (
+        changes.withColumn("_rank", F.row_number().over(inserts_first))
+        .where("_rank = 1")
+        .withColumn("_op", F.when(F.col("_change_type") == "INSERT", "U").otherwise("D"))
+        .drop("_rank", "_change_type")
+    )
+
+
+def all_rows(current: DataFrame, earlier: DataFrame | None, keys: tuple[str, ...]) -> DataFrame:
+    """Every row as U, and as D the rows of an earlier state whose keys are gone."""
+    rows = current.withColumn("_op", F.lit("U"))
+    if earlier is None:
+        return rows
+    gone = earlier.join(current.select(*keys), list(keys), "left_anti").withColumn("_op", F.lit("D"))
+    return rows.unionByName(gone, allowMissingColumns=True)
+
+
+def whole_days(states: DataFrame, current: DataFrame, by: str) -> DataFrame:
+    """All rows of the days (values of ``by``) in ``states`` as U, and the states that are gone as D."""
+    days = states.select(by).distinct()
+    rows = current.join(days, by, "left_semi").withColumn("_op", F.lit("U"))
+    return rows.unionByName(states.where("_op = 'D'"))
+
+
+def changed_rows(
+    spark: SparkSession, table: str, contract: Contract, snapshots: TableSnapshots, start_tag: str | None
+) -> DataFrame | None:
+    """What the warehouse has to take over, with ``_op``; None when nothing was committed since the tag."""
+    start = snapshots.tags.get(start_tag) if start_tag else None
+    if snapshots.current is None or start == snapshots.current:
+        return None
+    current = spark.table(table)
+    if start is None:
+        return all_rows(current, None, contract.keys)
+    if start not in snapshots.ancestors:
+        # The table was set back behind what was loaded: the two states are compared as a whole.
+        return all_rows(current, spark.read.option("tag", start_tag).table(table), contract.keys)
+    states = last_states(changelog(spark, table, start, snapshots.current), contract.keys)
+    warehouse: Mapping[str, Any] = contract.warehouse or {}
+    return whole_days(states, current, warehouse["by"]) if warehouse.get("load") == "replace" else states
+
+
+def export_form(rows: DataFrame, contract: Contract, job: lake.Job) -> DataFrame:
+    """The columns of an export file, in order and with the contract's types.
+
+    A deletion belongs to this batch and is newer than the row it deletes.
+    """
+    gone = F.col("_op") == "D"
+    version = F.when(gone, F.greatest("version_at", F.lit(job.started_at))).otherwise(F.col("version_at"))
+    return rows.select(
+        *[F.col(c.name).cast(c.spark_type) for c in contract.columns],
+        version.alias("version_at"),
+        F.when(gone, F.lit(job.batch_id)).otherwise(F.col("batch_id")).alias("batch_id"),
+        "_op",
+    )
+
+
+def write_export(rows: DataFrame, path: str) -> int:
+    """Writes the files, counting on the way, and returns the rows written. Without rows no folder stays behind."""
+    counted = Observation()
+    observed = rows.observe(counted, F.count(F.lit(1)).alias("rows"))
+    # COPY reads every file of the folder, and Redshift cannot unpack zstd in Parquet everywhere that it can
+    # snappy.
+    observed.write.mode("overwrite").option("compression", "snappy").option(
+        "mapreduce.fileoutputcommitter.marksuccessfuljobs", "false"
+    ).parquet(path)
+    written = int(counted.get["rows"])
+    if written == 0:
+        _delete_folder(rows.sparkSession, path)
+    return written
+
+
+def _delete_folder(spark: SparkSession, path: str) -> None:
+    """Removes a folder through Hadoop, which knows the addresses that Spark writes to."""
+    context = spark.sparkContext
+    assert context._jvm is not None  # set in every started context
+    folder = context._jvm.org.apache.hadoop.fs.Path(path)
+    folder.getFileSystem(context._jsc.hadoopConfiguration()).delete(folder, True)
+
+
+def move_tags(spark: SparkSession, table: str, snapshots: TableSnapshots, batch_id: str, loaded: str | None) -> None:
+    """Tags the exported snapshot and drops the tags of batches other than this one and the last one loaded.
+
+    When the last loaded batch is replayed its tag stays where it is, since the replay's load may yet fail.
+    """
+    for tag in snapshots.tags:
+        if tag.startswith(TAG_PREFIX) and tag not in {tag_of(b) for b in (batch_id, loaded) if b}:
+            spark.sql(f"ALTER TABLE {table} DROP TAG `{tag}`")
+    tag = tag_of(batch_id)
+    replayed = batch_id == loaded and tag in snapshots.tags
+    if snapshots.current is not None and not replayed:
+        spark.sql(f"ALTER TABLE {table} CREATE OR REPLACE TAG `{tag}` AS OF VERSION {snapshots.current}")
+
+
+def export(job: lake.Job, loaded_batch: str | None) -> dict[str, Any]:
+    """Exports every table that a contract sends to the warehouse. Returns metrics by warehouse table."""
+    contracts = {job.lake.table(c): c for c in job.contracts.tables if c.warehouse is not None}
+    snapshots = read_snapshots(job.spark, list(contracts), "")
+    start_tag = tag_of(loaded_batch) if loaded_batch else None
+    metrics: dict[str, Any] = {}
+    for table, contract in contracts.items():
+        assert contract.warehouse is not None
+        name = contract.warehouse["table"]
+        path = f"s3://{job.lake.curated}/exports/{name}/batch={job.batch_id}/"
+        rows = changed_rows(job.spark, table, contract, snapshots[table], start_tag)
+        written = 0 if rows is None else write_export(export_form(rows, contract, job), path)
+        move_tags(job.spark, table, snapshots[table], job.batch_id, loaded_batch)
+        metrics[name] = {
+            "rows": written,
+            "path": path,
+            "from_snapshot": snapshots[table].tags.get(start_tag) if start_tag else None,
+            "to_snapshot": snapshots[table].current,
+        }
+        log.info("%s: %s rows", name, written)
+    return metrics
+
+
+def main(argv: list[str]) -> None:
+    """Argument: ``--loaded-batch``, the last batch whose load was committed (default: the plan's
+    ``loaded_batch``).
+
+    Without one, every row is exported.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--loaded-batch")
+    job = lake.start("export", argv, parser)
+    job.write_metrics(export(job, job.options.loaded_batch or job.plan.get("loaded_batch")))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

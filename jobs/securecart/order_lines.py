@@ -1,0 +1,147 @@
+"""Orders on their local day and their lines with amounts: what the order history and the revenue both stand
+on.
+
+Rules, in one place so that both tables reconcile to the last digit:
+
+* A cancelled line does not count, and every line of a cancelled order counts as cancelled.
+* A returned line counts in gross and discount and is taken off again: returned = gross - discount, net = 0.
+  The line's own status decides; an order in state ``returned`` whose lines are ``sold`` keeps their net.
+* Money stays decimal. A line is converted to US dollars at the rate of the order's local day: gross and
+  discount each rounded HALF_UP to 4 decimals, returned and net derived from the two, so that
+  net = gross - discount - returned holds in dollars too.
+* The rate of a day is the one with the latest ``valid_from`` not after it. US dollars need no rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+#: The currency that amounts are converted to.
+REPORTING_CURRENCY = "USD"
+
+CANCELLED = "cancelled"
+RETURNED = "returned"
+
+MONEY = "decimal(18,2)"
+RATE = "decimal(18,8)"
+USD = "decimal(18,4)"
+
+
+def fits(value: Column, sql_type: str, what: str, of: str) -> Column:
+    """``value`` as ``sql_type``, rounded HALF_UP; fails the job where it does not fit (Spark would give null).
+
+    Args:
+        what: what the value is, for the message.
+        of: the column that says whose value it is.
+    """
+    narrowed = value.cast(sql_type)
+    message = F.concat(
+        F.lit(f"{what} of "),
+        F.col(of).cast("string"),
+        F.lit(f" does not fit {sql_type}: correct quantity, unit price or rate at the source"),
+    )
+    lost = F.when(value.isNotNull() & narrowed.isNull(), F.raise_error(message).cast(sql_type))
+    return lost.otherwise(narrowed)
+
+
+def region_zones(spark: SparkSession, reference: Mapping[str, Any]) -> DataFrame:
+    """Regions of the contracts' reference data as rows: region, time_zone (IANA)."""
+    rows = [(region, facts["time_zone"]) for region, facts in sorted(reference["regions"].items())]
+    return spark.createDataFrame(rows, "region string, time_zone string")
+
+
+def rate_periods(rates: DataFrame) -> DataFrame:
+    """Rates with the day on which the next one takes over.
+
+    Args:
+        rates: currency, valid_from, rate_to_usd; one row per currency and valid_from.
+
+    Returns:
+        currency, valid_from, valid_to (exclusive; null for the latest), rate_to_usd.
+    """
+    following = Window.partitionBy("currency").orderBy("valid_from")
+    return rates.select("currency", "valid_from", F.lead("valid_from").over(following).alias("valid_to"), "rate_to_usd")
+
+
+def placed_orders(orders: DataFrame, rates: DataFrame, regions: DataFrame) -> DataFrame:
+    """Orders with their place in local time and their day's rate.
+
+    Args:
+        orders: rows of the orders contract; ``ordered_at`` UTC, in a session whose time zone is UTC.
+        rates: rows of the exchange_rates contract.
+        regions: region, time_zone.
+
+    Returns:
+        The orders' columns and order_date_local, order_time_local (HH:mm:ss), time_zone, rate_to_usd (null
+        where no rate applies). An order of a region that is not in ``regions`` fails the job.
+    """
+    unknown = F.concat(
+        F.lit("order "), "o.order_id", F.lit(" has region '"), "o.region",
+        F.lit("', which contracts/reference.json does not list: add it with its time zone and run again"),
+    )  # fmt: skip
+    zone = F.when(F.col("z.time_zone").isNull(), F.raise_error(unknown).cast("string"))
+    zoned = (
+        orders.alias("o")
+        .join(F.broadcast(regions).alias("z"), F.col("o.region") == F.col("z.region"), "left")
+        .select("o.*", zone.otherwise(F.col("z.time_zone")).alias("time_zone"))
+        .withColumn("_local", F.from_utc_timestamp("ordered_at", F.col("time_zone")))
+        .withColumn("order_date_local", F.to_date("_local"))
+        .withColumn("order_time_local", F.date_format("_local", "HH:mm:ss"))
+        .drop("_local")
+    )
+    applies = (
+        (F.col("o.currency") == F.col("r.currency"))
+        & (F.col("o.order_date_local") >= F.col("r.valid_from"))
+        & (F.col("r.valid_to").isNull() | (F.col("o.order_date_local") < F.col("r.valid_to")))
+    )
+    one = F.lit(Decimal(1)).cast(RATE)
+    rate = F.when(F.col("o.currency") == REPORTING_CURRENCY, one).otherwise(F.col("r.rate_to_usd").cast(RATE))
+    return (
+        zoned.alias("o")
+        .join(F.broadcast(rate_periods(rates)).alias("r"), applies, "left")
+        .select("o.*", rate.alias("rate_to_usd"))
+    )
+
+
+def priced_lines(placed: DataFrame, items: DataFrame) -> DataFrame:
+    """Lines that count, with their amounts.
+
+    Args:
+        placed: orders as `placed_orders` gives them.
+        items: rows of the order_items contract.
+
+    Returns:
+        One row per line that is not cancelled: order_id, customer_id, region, order_date_local, product_id,
+        quantity, gross, discount, returned, net in the order's currency, and the same with the suffix
+        ``_usd``, null where no rate applies.
+    """
+    # An int has at most ten digits, so the product is exact before it is narrowed.
+    gross = fits(F.col("quantity").cast("decimal(10,0)") * F.col("unit_price"), MONEY, "line gross", "order_id")
+    is_returned = F.col("line_status") == RETURNED
+    counted = items.where(F.col("line_status") != CANCELLED).select(
+        "order_id",
+        "product_id",
+        "quantity",
+        gross.alias("gross"),
+        F.col("discount_amount").cast(MONEY).alias("discount"),
+        is_returned.alias("_returned"),
+    )
+    live = placed.where(F.col("status") != CANCELLED).select(
+        "order_id", "customer_id", "region", "order_date_local", "rate_to_usd"
+    )
+    # decimal(18,2) times decimal(18,8) is decimal(37,10): exact, so rounding happens once.
+    lines = live.join(counted, "order_id")
+    for name in ("gross", "discount"):
+        usd = F.round(F.col(name) * F.col("rate_to_usd"), 4)
+        lines = lines.withColumn(f"{name}_usd", fits(usd, USD, f"line {name} in US dollars", "order_id"))
+    for suffix in ("", "_usd"):
+        paid = F.col(f"gross{suffix}") - F.col(f"discount{suffix}")
+        nothing = paid - paid  # zero, and null where no rate applies
+        lines = lines.withColumn(f"returned{suffix}", F.when(F.col("_returned"), paid).otherwise(nothing))
+        lines = lines.withColumn(f"net{suffix}", F.when(F.col("_returned"), nothing).otherwise(paid))
+    return lines.drop("_returned", "rate_to_usd")
