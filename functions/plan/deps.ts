@@ -17,14 +17,20 @@ export interface PlanDeps extends Deps {
   readonly reconcileHours: number;
 }
 
-/** Composes the planning step's dependencies on AWS. A pipeline without MySQL needs no MYSQL_SECRET_ID. */
+/** Composes the planning step's dependencies on AWS. A pipeline without MySQL needs none of MYSQL_*. */
 export function awsPlanDeps(): PlanDeps {
   const arns = z.record(z.string(), z.string()).parse(JSON.parse(process.env.DYNAMODB_TABLE_ARNS ?? "{}"));
   const secret = async () =>
     mysqlSecretSchema.parse(JSON.parse(await readSecret(required("MYSQL_SECRET_ID"))));
+  const endpoint = () => ({
+    host: required("MYSQL_HOST"),
+    port: numberFrom("MYSQL_PORT", 3306, 1),
+    database: required("MYSQL_DATABASE"),
+    tls: true,
+  });
   return {
     ...awsDeps(),
-    database: new MysqlDatabase(secret),
+    database: new MysqlDatabase(endpoint, secret),
     tables: new DynamodbTables(new DynamoDBClient({}), arns),
     windowLimits: {
       minimumSeconds: numberFrom("EXPORT_MINIMUM_SECONDS", 15 * 60, 1),

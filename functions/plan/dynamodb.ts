@@ -1,5 +1,5 @@
 import type { SourceContract } from "../shared/contracts.ts";
-import type { DynamodbExtract, Watermark } from "../shared/plan.ts";
+import type { DynamodbExtract, TableExport, Watermark } from "../shared/plan.ts";
 import { type ExportWindow, exportWindows, type Restorable, type WindowLimits } from "./exportWindows.ts";
 
 /** What planning asks about tables that are read from their exports. */
@@ -14,7 +14,7 @@ export interface ExportableTables {
 /** `20260102T030405Z`, for names. */
 const compact = (instant: Date): string => instant.toISOString().replaceAll(/[-:]|\.\d+/g, "");
 
-/** The extracts of one dataset, one a window, oldest first; none when no window is due or nothing changed. */
+/** The exports to read for one dataset, or undefined when no window is due or nothing changed. */
 export async function planDynamodb(
   contract: SourceContract<"dynamodb">,
   watermark: Watermark | undefined,
@@ -22,7 +22,7 @@ export async function planDynamodb(
   restorable: Restorable,
   tables: ExportableTables,
   limits: WindowLimits,
-): Promise<{ extracts: DynamodbExtract[]; watermark: Watermark } | undefined> {
+): Promise<{ extract: DynamodbExtract; watermark: Watermark } | undefined> {
   const { table } = contract.source;
   const last = watermark && new Date(watermark.watermark);
   const windows = exportWindows(last, restorable, limits);
@@ -31,24 +31,27 @@ export async function planDynamodb(
   if (!first || !end) return undefined;
   if (first.from && !(await tables.hasChanges(table, first.from, end))) return undefined;
   const arn = tables.arn(table);
-  const extract = (window: ExportWindow): DynamodbExtract => {
-    // From the window, not from the dataset: datasets that read the same table then share the export.
+  const request = (window: ExportWindow): TableExport => {
+    // Named after the window, not the dataset: datasets that read the same table then share the export.
     const kind = window.type === "FULL_EXPORT" ? "full" : `incremental-${compact(window.from)}`;
     const id = `${table}-${kind}-${compact(window.to)}`;
     return {
-      dataset: contract.name,
-      kind: "dynamodb",
-      export: {
-        id,
-        type: window.type,
-        table,
-        table_arn: arn,
-        prefix: `dynamodb-exports/batch=${batchId}/${id}`,
-        from: window.from?.toISOString() ?? null,
-        to: window.to.toISOString(),
-      },
-      reconcile: window.type === "FULL_EXPORT" && watermark !== undefined,
+      id,
+      type: window.type,
+      table,
+      table_arn: arn,
+      prefix: `dynamodb-exports/batch=${batchId}/${id}`,
+      from: window.from?.toISOString() ?? null,
+      to: window.to.toISOString(),
     };
   };
-  return { extracts: windows.map(extract), watermark: { watermark: end.toISOString() } };
+  return {
+    extract: {
+      dataset: contract.name,
+      kind: "dynamodb",
+      exports: windows.map(request),
+      reconcile: first.type === "FULL_EXPORT" && watermark !== undefined,
+    },
+    watermark: { watermark: end.toISOString() },
+  };
 }

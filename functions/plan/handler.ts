@@ -120,7 +120,7 @@ async function plan(
   const { plan, planKey, from, landing } = draft;
   await deps.store.putText(deps.buckets.landing, planKey, JSON.stringify(plan, null, 1));
   await deps.ledger.startBatch(plan, planKey, execution.id, landing);
-  const exports = plan.extracts.flatMap((extract) => (extract.kind === "dynamodb" ? [extract.export] : []));
+  const exports = plan.extracts.flatMap((extract) => (extract.kind === "dynamodb" ? extract.exports : []));
   const has = (kind: string): boolean => plan.extracts.some((extract) => extract.kind === kind);
   return {
     status: "PLANNED",
@@ -144,7 +144,9 @@ async function draftOf(
   batchId: string,
 ): Promise<Draft | string> {
   const createdAt = new Date(execution.startTime).toISOString();
-  if (request.kind === "replay") return draftReplay(deps, request, replayKeyOf(request.batchId, execution));
+  const loadedBatch = await deps.ledger.loadedBatch();
+  if (request.kind === "replay")
+    return draftReplay(deps, request, replayKeyOf(request.batchId, execution), loadedBatch);
   const contracts = await loadSourceContracts(deps.store, deps.buckets.artifacts);
   if (request.kind === "backfill") {
     const landing = committed(await deps.ledger.batches()).flatMap((batch) => batch.landing);
@@ -160,6 +162,7 @@ async function draftOf(
       recipes: contracts.filter(({ name, recipe }) => recipe && landed.has(name)).map(({ name }) => name),
       landing,
       claims: [],
+      loaded_batch: loadedBatch ?? null,
       watermarks: {},
     };
     return { plan, planKey: planKeyOf(batchId), from: "recipes", landing: [] };
@@ -185,6 +188,7 @@ async function draftOf(
       .map(({ name }) => name),
     landing,
     claims: found.claims,
+    loaded_batch: loadedBatch ?? null,
     watermarks: found.watermarks,
   };
   return { plan, planKey: planKeyOf(batchId), from: "extract", landing };
@@ -198,10 +202,16 @@ async function draftReplay(
   deps: PlanDeps,
   { batchId, from }: Extract<RunRequest, { kind: "replay" }>,
   planKey: string,
+  loadedBatch: string | undefined,
 ): Promise<Draft> {
   try {
     const earlier = await readPlan(deps.store, deps.buckets.landing, planKeyOf(batchId));
-    return { plan: { ...earlier, mode: "replay" }, planKey, from, landing: [] };
+    return {
+      plan: { ...earlier, mode: "replay", loaded_batch: loadedBatch ?? null },
+      planKey,
+      from,
+      landing: [],
+    };
   } catch (error) {
     if (!(error instanceof ObjectNotFoundError)) throw error;
     const known = (await deps.ledger.batches()).slice(-5).map((batch) => batch.batch_id);

@@ -43,7 +43,7 @@ export async function planIncremental(
     const mark = known.get(contract.name);
     const planned = await planDynamodb(contract, mark, batchId, span, deps.tables, deps.windowLimits);
     if (!planned) continue;
-    found.extracts.push(...planned.extracts);
+    found.extracts.push(planned.extract);
     found.watermarks[contract.name] = planned.watermark;
   }
 

@@ -5,7 +5,7 @@ import type { MysqlExtract, Watermark } from "../shared/plan.ts";
 export interface SourceDatabase {
   /** The database's own clock, so that no other clock decides what a bound includes. */
   now(): Promise<Date>;
-  /** Whether a row has `column` at or after `since`. */
+  /** Whether a row has `column` after `since`. */
   hasChanges(table: string, column: string, since: Date): Promise<boolean>;
 }
 

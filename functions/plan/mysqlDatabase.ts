@@ -2,15 +2,17 @@ import { type Connection, createConnection, type RowDataPacket } from "mysql2/pr
 import { z } from "zod";
 import type { SourceDatabase } from "./mysql.ts";
 
-/** How to reach the database; the fields that RDS writes into its secrets. */
-export const mysqlSecretSchema = z.object({
-  host: z.string().min(1),
-  port: z.coerce.number().int().default(3306),
-  username: z.string().min(1),
-  password: z.string(),
-  dbname: z.string().min(1),
-});
+/** The fields that every secret of RDS has. */
+export const mysqlSecretSchema = z.object({ username: z.string().min(1), password: z.string() });
 export type MysqlSecret = z.infer<typeof mysqlSecretSchema>;
+
+export interface MysqlEndpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  /** False only for a server on the same machine, in tests. */
+  readonly tls: boolean;
+}
 
 const connectTimeoutMs = 10_000;
 
@@ -31,13 +33,13 @@ function identifier(name: string): string {
  * NODE_EXTRA_CA_CERTS=/var/runtime/ca-cert.pem adds the authorities of RDS.
  */
 export class MysqlDatabase implements SourceDatabase {
+  readonly #endpoint: () => MysqlEndpoint;
   readonly #secret: () => Promise<MysqlSecret>;
-  readonly #tls: boolean;
 
-  /** @param options.tls false only for a server on the same machine, in tests */
-  constructor(secret: () => Promise<MysqlSecret>, options: { readonly tls: boolean } = { tls: true }) {
+  /** Endpoint and secret are read when the first question is asked: a pipeline without MySQL has neither. */
+  constructor(endpoint: () => MysqlEndpoint, secret: () => Promise<MysqlSecret>) {
+    this.#endpoint = endpoint;
     this.#secret = secret;
-    this.#tls = options.tls;
   }
 
   async now(): Promise<Date> {
@@ -46,14 +48,15 @@ export class MysqlDatabase implements SourceDatabase {
   }
 
   async hasChanges(table: string, column: string, since: Date): Promise<boolean> {
-    const where = `${identifier(column)} >= ?`;
+    const where = `${identifier(column)} > ?`;
     const sql = `SELECT EXISTS (SELECT 1 FROM ${identifier(table)} WHERE ${where}) AS answer`;
     return (await this.#ask(sql, [literal(since)])) === 1;
   }
 
   // A connection a question: a run asks a dozen, and a connection kept open over frozen Lambdas goes stale.
   async #ask(sql: string, values: string[]): Promise<number> {
-    const { host, port, username, password, dbname } = await this.#secret();
+    const { host, port, database, tls } = this.#endpoint();
+    const { username, password } = await this.#secret();
     let connection: Connection | undefined;
     try {
       connection = await createConnection({
@@ -61,17 +64,19 @@ export class MysqlDatabase implements SourceDatabase {
         port,
         user: username,
         password,
-        database: dbname,
+        database,
         timezone: "Z",
         connectTimeout: connectTimeoutMs,
-        ...(this.#tls && { ssl: { verifyIdentity: true, minVersion: "TLSv1.2" } }),
+        ...(tls && { ssl: { verifyIdentity: true, minVersion: "TLSv1.2" } }),
       });
       await connection.query("SET time_zone = '+00:00'");
       const [rows] = await connection.query<RowDataPacket[]>(sql, values);
       return Number(rows[0]?.answer);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Error(`MySQL at ${host}:${port}/${dbname} did not answer "${sql}": ${why}`, { cause: error });
+      throw new Error(`MySQL at ${host}:${port}/${database} did not answer "${sql}": ${why}`, {
+        cause: error,
+      });
     } finally {
       await connection?.end();
     }

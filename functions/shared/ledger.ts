@@ -50,6 +50,7 @@ export type Batch = z.infer<typeof batchSchema>;
 
 const leaseSchema = z.object({ lease_owner: z.string(), batch_id: z.string(), expires_at: z.number() });
 const watermarkSchema = z.object({ watermark: z.string(), reconciled_at: z.string().optional() });
+const loadedSchema = z.object({ batch_id: z.string() });
 const claimSchema = z.object({
   sk: z.string(),
   bucket: z.string(),
@@ -265,6 +266,14 @@ export class Ledger {
       committed_at: batch.committed_at ?? at,
       summary_key: summaryKey,
     });
+    const Item = { pk: this.#pk, sk: "loaded", batch_id: batch.batch_id };
+    await this.#client.send(new PutCommand({ TableName: this.#table, Item }));
+  }
+
+  /** The batch that was committed last, a replayed one included. */
+  async loadedBatch(): Promise<string | undefined> {
+    const item = await this.#get("loaded");
+    return item && loadedSchema.parse(item).batch_id;
   }
 
   /** Notes that a batch's run failed and why. */

@@ -24,7 +24,7 @@ const mysqlExtract = z.object({
   kind: z.literal("mysql"),
   table: z.string(),
   watermark_column: z.string(),
-  /** Rows with from ≤ watermark_column < to are read; null reads from the beginning. */
+  /** Rows with from < watermark_column ≤ to are read; null reads from the beginning. */
   from: timestamp.nullable(),
   to: timestamp,
   /** True when the keys of all rows are read as well, to find the rows deleted at the source. */
@@ -50,7 +50,8 @@ const tableExport = z.object({
 const dynamodbExtract = z.object({
   dataset: z.string(),
   kind: z.literal("dynamodb"),
-  export: tableExport,
+  /** One a window, oldest first. */
+  exports: z.array(tableExport).min(1),
   /** True when a full export follows earlier ones: what it does not hold was deleted at the source. */
   reconcile: z.boolean(),
 });
@@ -81,6 +82,8 @@ export const planSchema = z.object({
   landing: z.array(z.object({ dataset: z.string(), path: z.string() })),
   /** Object versions that the commit step marks as processed. */
   claims: z.array(z.object({ bucket: z.string(), key: z.string(), version: z.string() })),
+  /** The batch whose changes the warehouse got last: the export step starts from there. Null before the first. */
+  loaded_batch: z.string().nullable(),
   /** How far each dataset has been read once this plan is committed. */
   watermarks: z.record(z.string(), watermark),
 });
