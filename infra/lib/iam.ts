@@ -1,0 +1,128 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import { Arns, type Place } from "./place.ts";
+import { type Transform, transformed } from "./transform.ts";
+
+/** Conditions of a statement: operator → key → value or values. */
+export type Conditions = Readonly<
+  Record<string, Readonly<Record<string, pulumi.Input<string> | pulumi.Input<string>[]>>>
+>;
+
+/** One statement of an IAM or resource policy. */
+export interface Statement {
+  /** Letters and digits; says what the statement is for. */
+  readonly sid: string;
+  /** @default "Allow" */
+  readonly effect?: "Allow" | "Deny";
+  readonly actions: readonly string[];
+  readonly resources: readonly pulumi.Input<string>[];
+  readonly conditions?: Conditions;
+  /** Principals of a resource policy; absent in a policy attached to a role. */
+  readonly principals?: "*" | Readonly<Record<string, pulumi.Input<string> | pulumi.Input<string>[]>>;
+}
+
+const statementJson = (statement: Statement): object => ({
+  Sid: statement.sid,
+  Effect: statement.effect ?? "Allow",
+  ...(statement.principals !== undefined && { Principal: statement.principals }),
+  Action: statement.actions.length === 1 ? statement.actions[0] : statement.actions,
+  Resource: statement.resources.length === 1 ? statement.resources[0] : statement.resources,
+  ...(statement.conditions && { Condition: statement.conditions }),
+});
+
+/** A policy document as JSON. @throws Error when a statement has no action or resource, which AWS refuses late */
+export function policyDocument(statements: readonly Statement[]): pulumi.Output<string> {
+  for (const { sid, actions, resources } of statements) {
+    if (actions.length === 0 || resources.length === 0) {
+      throw new Error(`IAM statement '${sid}' needs at least one action and one resource`);
+    }
+  }
+  return pulumi.jsonStringify({ Version: "2012-10-17", Statement: statements.map(statementJson) });
+}
+
+/** Services that state the account they act for when they assume a role; the others would be locked out by asking. */
+const statesSourceAccount = new Set([
+  "databrew.amazonaws.com",
+  "glue.amazonaws.com",
+  "scheduler.amazonaws.com",
+  "states.amazonaws.com",
+  "vpc-flow-logs.amazonaws.com",
+]);
+
+/** Who may assume a role: one AWS service, on behalf of this account where the service says for whom. */
+export function serviceTrust(service: string, place: pulumi.Input<Place>): pulumi.Output<string> {
+  const account = pulumi.output(place).apply(({ accountId }) => accountId);
+  return pulumi.jsonStringify({
+    Version: "2012-10-17",
+    Statement: [
+      {
+        Sid: "AssumedByService",
+        Effect: "Allow",
+        Action: "sts:AssumeRole",
+        Principal: { Service: service },
+        ...(statesSourceAccount.has(service) && {
+          Condition: { StringEquals: { "aws:SourceAccount": account } },
+        }),
+      },
+    ],
+  });
+}
+
+export interface WorkloadRoleArgs {
+  readonly place: pulumi.Input<Place>;
+  readonly description: string;
+  /** The AWS service that assumes the role, for example `glue.amazonaws.com`; or a whole trust policy. */
+  readonly trust: string | { readonly document: pulumi.Input<string> };
+  /** Inline policies by name: what the role may do, one policy a concern. */
+  readonly policies: Readonly<Record<string, readonly Statement[]>>;
+  /** ARN of a managed policy that the role can never exceed. */
+  readonly permissionsBoundary?: pulumi.Input<string> | undefined;
+  /** Seconds a session lasts at most. @default 3600 */
+  readonly maxSessionDuration?: number;
+  readonly transform?: { readonly role?: Transform<aws.iam.RoleArgs> };
+}
+
+/**
+ * The role of one workload with what it may do as inline policies, so that the role and its rights live and die
+ * together and nothing else can be given them.
+ */
+export class WorkloadRole extends pulumi.ComponentResource {
+  readonly role: aws.iam.Role;
+  readonly policies: readonly aws.iam.RolePolicy[];
+  readonly arn: pulumi.Output<string>;
+  /** The role's name, known before the role exists. */
+  readonly roleName: pulumi.Output<string>;
+
+  constructor(name: string, args: WorkloadRoleArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("securecart:iam:WorkloadRole", name, {}, opts);
+    if (name.length > 64) throw new Error(`role name '${name}' is longer than the 64 characters IAM allows`);
+    this.role = new aws.iam.Role(
+      ...transformed(
+        args.transform?.role,
+        name,
+        {
+          name,
+          description: args.description,
+          assumeRolePolicy:
+            typeof args.trust === "string" ? serviceTrust(args.trust, args.place) : args.trust.document,
+          maxSessionDuration: args.maxSessionDuration ?? 3600,
+          ...(args.permissionsBoundary !== undefined && { permissionsBoundary: args.permissionsBoundary }),
+        },
+        { parent: this },
+      ),
+    );
+    this.roleName = this.role.name;
+    this.arn = new Arns(args.place).iam(pulumi.interpolate`role/${this.role.name}`);
+    this.policies = Object.entries(args.policies)
+      .filter(([, statements]) => statements.length > 0)
+      .map(
+        ([concern, statements]) =>
+          new aws.iam.RolePolicy(
+            `${name}-${concern}`,
+            { name: concern, role: this.role.name, policy: policyDocument(statements) },
+            { parent: this },
+          ),
+      );
+    this.registerOutputs({ arn: this.arn });
+  }
+}

@@ -1,0 +1,29 @@
+import type * as pulumi from "@pulumi/pulumi";
+
+/**
+ * Overrides one child resource of a component: either properties that replace the component's own, or a function that
+ * changes the arguments and options in place.
+ *
+ * @example
+ * new Lake("shop", { …, transform: { bucket: { objectLockEnabled: true } } });
+ * @example
+ * new Lake("shop", { …, transform: { bucket: (args, opts, name) => { if (name.endsWith("landing")) opts.protect = true; } } });
+ */
+export type Transform<Args> =
+  | Partial<Args>
+  | ((args: Args, opts: pulumi.CustomResourceOptions, name: string) => void);
+
+/** Applies a transform and returns what a resource's constructor takes: `new aws.s3.Bucket(...transformed(…))`. */
+export function transformed<Args extends object>(
+  transform: Transform<Args> | undefined,
+  name: string,
+  args: Args,
+  opts: pulumi.CustomResourceOptions,
+): [string, Args, pulumi.CustomResourceOptions] {
+  if (transform === undefined) return [name, args, opts];
+  if (typeof transform !== "function") return [name, { ...args, ...transform }, opts];
+  const changed = { ...args };
+  const changedOpts = { ...opts };
+  transform(changed, changedOpts, name);
+  return [name, changed, changedOpts];
+}
