@@ -206,12 +206,10 @@ async function draftReplay(
 ): Promise<Draft> {
   try {
     const earlier = await readPlan(deps.store, deps.buckets.landing, planKeyOf(batchId));
-    return {
-      plan: { ...earlier, mode: "replay", loaded_batch: loadedBatch ?? null },
-      planKey,
-      from,
-      landing: [],
-    };
+    const extracts =
+      from === "extract" ? earlier.extracts.map((one) => exportedAnew(one, planKey)) : earlier.extracts;
+    const plan: Plan = { ...earlier, mode: "replay", extracts, loaded_batch: loadedBatch ?? null };
+    return { plan, planKey, from, landing: [] };
   } catch (error) {
     if (!(error instanceof ObjectNotFoundError)) throw error;
     const known = (await deps.ledger.batches()).slice(-5).map((batch) => batch.batch_id);
@@ -220,6 +218,17 @@ async function draftReplay(
       cause: error,
     });
   }
+}
+
+/** Exports of a replay go to a place of their own: in a place with two, a reader could not tell them apart. */
+function exportedAnew(extract: Plan["extracts"][number], planKey: string): Plan["extracts"][number] {
+  if (extract.kind !== "dynamodb") return extract;
+  const run = planKey.replace(/^plans\//, "").replace(/\.json$/, "");
+  const exports = extract.exports.map((one) => ({
+    ...one,
+    prefix: `dynamodb-exports/batch=${run}/${one.id}`,
+  }));
+  return { ...extract, exports };
 }
 
 export const handler = lazily(() => createHandler(awsPlanDeps()));
