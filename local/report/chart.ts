@@ -12,6 +12,7 @@ export const colour = {
   muted: "var(--muted)",
   line: "var(--line)",
   main: "var(--main)",
+  mainMid: "var(--main-mid)",
   mainSoft: "var(--main-soft)",
   neutral: "var(--neutral)",
   caution: "var(--caution)",

@@ -1,12 +1,12 @@
 /** The page's stylesheet. Colours are variables by meaning; the drawings use the same ones (chart.ts). */
 const light = `
   --page: #ffffff; --panel: #f6f7f9; --ink: #1b2027; --muted: #5b6470; --line: #e2e5ea;
-  --main: #2f62c9; --main-soft: #2f62c91f; --neutral: #a3adbb; --caution: #d9791f; --bad: #c22f3c; --ok: #23754a;
+  --main: #2f62c9; --main-mid: #93b1e6; --main-soft: #2f62c91f; --neutral: #a3adbb; --caution: #d9791f; --bad: #c22f3c; --ok: #23754a;
   --caution-text: #9a4f08; --bad-panel: #fdf1f2; --caution-panel: #fdf5ec;`;
 
 const dark = `
   --page: #11151a; --panel: #191e25; --ink: #e5e8ec; --muted: #9ba5b2; --line: #2b323b;
-  --main: #6d9bf5; --main-soft: #6d9bf52b; --neutral: #647083; --caution: #e8a04c; --bad: #f27078; --ok: #62c290;
+  --main: #6d9bf5; --main-mid: #3f5f9c; --main-soft: #6d9bf52b; --neutral: #647083; --caution: #e8a04c; --bad: #f27078; --ok: #62c290;
   --caution-text: #eeb26b; --bad-panel: #2a181b; --caution-panel: #2a2117;`;
 
 export const stylesheet = `

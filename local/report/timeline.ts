@@ -74,7 +74,7 @@ export function timelineFigure(
     const height = step.depth === 0 ? 14 : 8;
     // A step of a few milliseconds is still to be seen.
     const width = Math.max(2, until - x);
-    const fill = step.depth > 0 && step.status === "SUCCEEDED" ? colour.neutral : statusColour[step.status];
+    const fill = step.depth > 0 && step.status === "SUCCEEDED" ? colour.mainMid : statusColour[step.status];
     return {
       type: "group" as const,
       children: [
@@ -145,6 +145,6 @@ export function timelineFigure(
     ABORTED: "cut off when the run ended",
   };
   const legend = [...seen].map((status) => ({ label: names[status], colour: statusColour[status] }));
-  if (rows.some((row) => row.depth > 0)) legend.push({ label: "part of a step", colour: colour.neutral });
+  if (rows.some((row) => row.depth > 0)) legend.push({ label: "part of a step", colour: colour.mainMid });
   return drawFigure({ ...figure, legend }, rows.length * 26 + 34, option, table);
 }

@@ -33,6 +33,8 @@ export function formatBytes(bytes: number): string {
 export function formatShare(share: number): string {
   const percent = share * 100;
   if (percent > 0 && percent < 0.01) return "<0.01 %";
-  if (percent < 100 && percent > 99.99) return ">99.99 %";
-  return `${Number(percent.toFixed(percent < 1 ? 2 : 1))} %`;
+  if (percent < 100 && percent >= 99.995) return ">99.99 %";
+  // Close to nothing and close to everything, two decimals keep 99.99 % from being called all.
+  const decimals = percent < 1 || (percent > 99 && percent < 100) ? 2 : 1;
+  return `${Number(percent.toFixed(decimals))} %`;
 }

@@ -8,10 +8,13 @@ import type { DatasetBalance, ReportData } from "../types.ts";
 
 const numeric = true;
 
-function gist(datasets: readonly DatasetBalance[]): string {
+function gist({ datasets, run }: ReportData): string {
   const sum = balanceOf(...datasets);
   const off = datasets.filter((dataset) => balanceOf(dataset).missing !== 0);
   if (datasets.length === 0 || (sum.read === 0 && off.length === 0)) return "No records were read.";
+  if (run.status === "FAILED") {
+    return `Counts up to the failure: ${formatCount(sum.read)} records read, ${formatCount(sum.missing)} of them still on their way.`;
+  }
   if (off.length > 0) {
     return `The balance of ${off.map((dataset) => dataset.name).join(", ")} does not close: records were lost or counted twice.`;
   }
@@ -122,7 +125,7 @@ function reasonsFigure(datasets: readonly DatasetBalance[]): Html | undefined {
       ],
     },
     bars,
-    { colours: [colour.neutral, colour.caution], tick: formatCount },
+    { colours: [colour.neutral, colour.caution], tick: formatCount, whole: true },
     table("Records set aside by reason", columns, rows),
   );
 }
@@ -147,8 +150,9 @@ function refusedTable(datasets: readonly DatasetBalance[]): Html | undefined {
 }
 
 /** Was anything lost: the balance of every dataset, the reasons, and the objects that were refused. */
-export function balanceSection({ datasets }: ReportData): Section {
+export function balanceSection(data: ReportData): Section {
+  const { datasets } = data;
   const content =
     datasets.length === 0 ? [] : [balanceFigure(datasets), reasonsFigure(datasets), refusedTable(datasets)];
-  return { id: "balance", title: "Was anything lost?", gist: gist(datasets), content };
+  return { id: "balance", title: "Was anything lost?", gist: gist(data), content };
 }

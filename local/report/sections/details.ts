@@ -80,14 +80,18 @@ function gist({ storage, tables }: ReportData): string {
   const saved = first
     ? `As Parquet, ${first.dataset} takes ${formatBytes(first.parquet.bytes)} instead of ${formatBytes(first.csv.bytes)} (${times} : 1). `
     : "";
-  return `${saved}${plural(tables.length, "table")} counted after the run.`;
+  const counted =
+    tables.length === 0
+      ? "No table was"
+      : `${plural(tables.length, "table")} ${tables.length === 1 ? "was" : "were"}`;
+  return `${saved}${counted} counted after the run.`;
 }
 
 /** Details: storage, row counts of all tables, and what the run was started with. */
 export function detailsSection(data: ReportData): Section {
   const content = [
     data.storage.length > 0 && html`<div class="pair">${data.storage.map(storageFigure)}</div>`,
-    html`<div class="pair"><div>${tableCounts(data.tables)}</div><div>${runTable(data.run)}</div></div>`,
+    html`<div class="pair">${[tableCounts(data.tables), runTable(data.run)].map((each) => each && html`<div>${each}</div>`)}</div>`,
   ];
   return { id: "details", title: "Details", gist: gist(data), content };
 }

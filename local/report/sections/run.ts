@@ -21,16 +21,16 @@ function gist(data: ReportData): string {
   }
   if (run.status === "FAILED") {
     const where = run.error?.step === undefined ? "before its first step" : `in the step ${run.error.step}`;
-    return `The run failed ${where} after ${elapsed(run)}; the tables are as they were before it.`;
+    return `The run failed ${where} after ${elapsed(run)}.`;
   }
   const balance = balanceOf(...data.datasets);
   const done = steps.filter((step) => step.status === "SUCCEEDED");
   const slowest = [...done].sort((a, b) => stepDuration(b, run) - stepDuration(a, run))[0];
-  const most = slowest
-    ? `, most of it in ${slowest.name} (${formatDuration(stepDuration(slowest, run))})`
+  const longest = slowest
+    ? `, the longest ${slowest.name} (${formatDuration(stepDuration(slowest, run))})`
     : "";
-  const read = `${plural(balance.read, "record", formatCount(balance.read))} of ${plural(data.datasets.length, "dataset")}`;
-  return `${plural(done.length, "step")} took ${elapsed(run)}${most}, and brought in ${read}.`;
+  const read = `${plural(balance.read, "record", formatCount(balance.read))} from ${plural(data.datasets.length, "dataset")}`;
+  return `${plural(done.length, "step")} took ${elapsed(run)}${longest}, and brought in ${read}.`;
 }
 
 function tile(label: string, value: string, note = ""): Html {
