@@ -57,7 +57,9 @@ export class ExecutionAborted extends Error {
   override readonly name = "ExecutionAborted";
 
   constructor(reason: unknown) {
-    super(`The execution was aborted${reason instanceof Error ? `: ${reason.message}` : ""}`, { cause: reason });
+    super(`The execution was aborted${reason instanceof Error ? `: ${reason.message}` : ""}`, {
+      cause: reason,
+    });
   }
 }
 

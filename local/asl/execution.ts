@@ -111,7 +111,10 @@ export class Visit<S extends State = State> {
 
   /** Sleeps for a Wait state or before a retry, no longer than this execution allows. */
   pause(seconds: number): Promise<void> {
-    return this.execution.clock.sleep(Math.min(seconds, this.execution.longestWait) * 1000, this.scope.signal);
+    return this.execution.clock.sleep(
+      Math.min(seconds, this.execution.longestWait) * 1000,
+      this.scope.signal,
+    );
   }
 
   #bindings({ result, errorOutput, mapItem }: Extras): Bindings {

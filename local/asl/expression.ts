@@ -44,7 +44,10 @@ export class Evaluator {
     }
     if (template === null || typeof template !== "object") return template;
     const fields = Object.entries(template).map(
-      async ([key, value]): Promise<[string, Json]> => [key, await this.evaluate(value, `${field}.${key}`, bindings)],
+      async ([key, value]): Promise<[string, Json]> => [
+        key,
+        await this.evaluate(value, `${field}.${key}`, bindings),
+      ],
     );
     return Object.fromEntries(await Promise.all(fields));
   }

@@ -77,7 +77,11 @@ export function registerFunctions(expression: jsonata.Expression, clock: Clock, 
   expression.registerFunction("partition", partition, "<a-n:a>");
   expression.registerFunction("range", range, "<n-nn:a>");
   expression.registerFunction("hash", hash, "<s-s:s>");
-  expression.registerFunction("random", (seed?: number) => (seed === undefined ? random() : seeded(seed)), "<n?:n>");
+  expression.registerFunction(
+    "random",
+    (seed?: number) => (seed === undefined ? random() : seeded(seed)),
+    "<n?:n>",
+  );
   expression.registerFunction("uuid", () => uuid(random), "<:s>");
   expression.registerFunction("parse", (text: string) => JSON.parse(text), "<s-:x>");
   expression.registerFunction("millis", () => clock.now(), "<:n>");

@@ -3,7 +3,13 @@ import { randomUUID } from "node:crypto";
 
 import type { Json, StateMachineDefinition } from "../../workflow/asl.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { ExecutionAborted, ExecutionTimedOut, errorNames, InvalidDefinitionError, StateError } from "./errors.ts";
+import {
+  ExecutionAborted,
+  ExecutionTimedOut,
+  errorNames,
+  InvalidDefinitionError,
+  StateError,
+} from "./errors.ts";
 import type { ExecutionEvent, UntimedEvent } from "./events.ts";
 import { type Execution, payloadLimit, Scope } from "./execution.ts";
 import { Evaluator } from "./expression.ts";
@@ -73,7 +79,9 @@ export async function runStateMachine(
   const ended = new AbortController();
   if (definition.TimeoutSeconds !== undefined) {
     const { TimeoutSeconds } = definition;
-    const late = new ExecutionTimedOut(`The execution did not end within its TimeoutSeconds of ${TimeoutSeconds}.`);
+    const late = new ExecutionTimedOut(
+      `The execution did not end within its TimeoutSeconds of ${TimeoutSeconds}.`,
+    );
     clock.sleep(TimeoutSeconds * 1000, ended.signal).then(
       () => deadline.abort(late),
       () => {}, // the execution ended first

@@ -30,7 +30,13 @@ const catcher = z.strictObject({
 });
 const errorHandling = { Retry: z.array(retrier).optional(), Catch: z.array(catcher).optional() };
 
-const graph = { StartAt: z.string(), States: z.record(z.string().min(1).max(80), z.lazy(() => state)) };
+const graph = {
+  StartAt: z.string(),
+  States: z.record(
+    z.string().min(1).max(80),
+    z.lazy(() => state),
+  ),
+};
 const seconds = z.union([wholeNumber(1), expression]).optional();
 
 const state: z.ZodType = z.discriminatedUnion("Type", [
@@ -50,7 +56,14 @@ const state: z.ZodType = z.discriminatedUnion("Type", [
     Type: z.literal("Choice"),
     ...common,
     Choices: z
-      .array(z.strictObject({ Condition: expression, Next: z.string(), ...results, Comment: z.string().optional() }))
+      .array(
+        z.strictObject({
+          Condition: expression,
+          Next: z.string(),
+          ...results,
+          Comment: z.string().optional(),
+        }),
+      )
       .min(1),
     Default: z.string().optional(),
   }),
@@ -63,7 +76,12 @@ const state: z.ZodType = z.discriminatedUnion("Type", [
     Timestamp: z.string().optional(),
   }),
   z.strictObject({ Type: z.literal("Succeed"), ...common, Output: json.optional() }),
-  z.strictObject({ Type: z.literal("Fail"), ...common, Error: z.string().min(1), Cause: z.string().optional() }),
+  z.strictObject({
+    Type: z.literal("Fail"),
+    ...common,
+    Error: z.string().min(1),
+    Cause: z.string().optional(),
+  }),
   z.strictObject({
     Type: z.literal("Parallel"),
     ...common,
@@ -92,7 +110,7 @@ const state: z.ZodType = z.discriminatedUnion("Type", [
 const machine = z.strictObject({
   ...graph,
   Comment: z.string().optional(),
-  QueryLanguage: z.literal("JSONata", "must be \"JSONata\": JSONPath is not supported"),
+  QueryLanguage: z.literal("JSONata", 'must be "JSONata": JSONPath is not supported'),
   TimeoutSeconds: wholeNumber(1).optional(),
 });
 

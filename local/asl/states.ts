@@ -26,7 +26,12 @@ interface Step {
 }
 
 /** Runs a graph from its first state to a terminal one and gives that state's output. */
-export async function runGraph(execution: Execution, scope: Scope, graph: StateGraph, input: Json): Promise<Json> {
+export async function runGraph(
+  execution: Execution,
+  scope: Scope,
+  graph: StateGraph,
+  input: Json,
+): Promise<Json> {
   let name = graph.StartAt;
   let value = input;
   for (;;) {
@@ -70,7 +75,10 @@ function dispatch(visit: Visit): Promise<Step> {
   throw new StateError(errorNames.runtime, `State '${visit.name}' has an unknown type.`);
 }
 
-function isVisit<T extends State["Type"]>(visit: Visit, type: T): visit is Visit<Extract<State, { Type: T }>> {
+function isVisit<T extends State["Type"]>(
+  visit: Visit,
+  type: T,
+): visit is Visit<Extract<State, { Type: T }>> {
   return visit.state.Type === type;
 }
 
@@ -85,11 +93,15 @@ async function leave(
   next: string | undefined,
   extras: Extras = {},
 ): Promise<Step> {
-  const output = fields.Output === undefined ? defaultOutput : await visit.evaluate(fields.Output, "Output", extras);
+  const output =
+    fields.Output === undefined ? defaultOutput : await visit.evaluate(fields.Output, "Output", extras);
   withinLimit(output, "The state's output");
   if (fields.Assign) {
     const entries = Object.entries(fields.Assign).map(
-      async ([name, value]): Promise<[string, Json]> => [name, await visit.evaluate(value, `Assign.${name}`, extras)],
+      async ([name, value]): Promise<[string, Json]> => [
+        name,
+        await visit.evaluate(value, `Assign.${name}`, extras),
+      ],
     );
     const values: JsonObject = Object.fromEntries(await Promise.all(entries));
     visit.scope.assign(withinLimit(values, "What the state assigns"));
@@ -114,7 +126,13 @@ async function withErrorHandling(
       const delaySeconds = policy.delayAfter(error.error);
       if (delaySeconds === undefined) return await handOver(visit, state.Catch ?? [], error);
       visit.retryCount += 1;
-      visit.emit({ type: "TaskRetried", ...visit.at, ...failure, retryCount: visit.retryCount, delaySeconds });
+      visit.emit({
+        type: "TaskRetried",
+        ...visit.at,
+        ...failure,
+        retryCount: visit.retryCount,
+        delaySeconds,
+      });
       await visit.pause(delaySeconds);
     }
   }
@@ -123,7 +141,13 @@ async function withErrorHandling(
 function handOver(visit: Visit, catchers: readonly Catcher[], error: StateError): Promise<Step> {
   const catcher = catchers.find(({ ErrorEquals }) => errorMatches(ErrorEquals, error.error));
   if (!catcher) throw error;
-  visit.emit({ type: "StateCaught", ...visit.at, error: error.error, cause: error.causeText, next: catcher.Next });
+  visit.emit({
+    type: "StateCaught",
+    ...visit.at,
+    error: error.error,
+    cause: error.causeText,
+    next: catcher.Next,
+  });
   return leave(visit, catcher, error.output, catcher.Next, { errorOutput: error.output });
 }
 
@@ -158,7 +182,8 @@ async function fail(visit: Visit<FailState>): Promise<never> {
 
 async function attemptParallel(visit: Visit<ParallelState>): Promise<Json> {
   const { state, scope, execution } = visit;
-  const input = state.Arguments === undefined ? visit.input : await visit.evaluate(state.Arguments, "Arguments");
+  const input =
+    state.Arguments === undefined ? visit.input : await visit.evaluate(state.Arguments, "Arguments");
   withinLimit(input, "The branches' input");
   const branches = state.Branches.map((graph, index) => (signal: AbortSignal) => {
     const branch = new Scope(nestedPath(visit, index), signal, scope);
@@ -170,13 +195,15 @@ async function attemptParallel(visit: Visit<ParallelState>): Promise<Json> {
 async function attemptMap(visit: Visit<MapState>): Promise<Json> {
   const { state, scope, execution } = visit;
   const items = state.Items === undefined ? visit.input : await visit.evaluate(state.Items, "Items");
-  if (!Array.isArray(items)) throw wrongType("Items", "an array (maps over objects are not supported)", items);
+  if (!Array.isArray(items))
+    throw wrongType("Items", "an array (maps over objects are not supported)", items);
   const limit = await visit.wholeNumber(state.MaxConcurrency ?? 0, "MaxConcurrency", 0);
   const iterations = items.map((value, index) => (signal: AbortSignal) => {
     const run = async () => {
       const mapItem = { Index: index, Value: value };
       const selector = state.ItemSelector;
-      const input = selector === undefined ? value : await visit.evaluate(selector, "ItemSelector", { mapItem });
+      const input =
+        selector === undefined ? value : await visit.evaluate(selector, "ItemSelector", { mapItem });
       withinLimit(input, "The iteration's input");
       const iteration = new Scope(nestedPath(visit, index), signal, scope, mapItem);
       return runGraph(execution, iteration, state.ItemProcessor, input);

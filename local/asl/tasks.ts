@@ -38,9 +38,13 @@ export function findHandler(tasks: TaskHandlers, resource: string): TaskHandler 
   const [first] = matching;
   if (first && matching.length === 1) return first[1];
   if (first) {
-    return { problem: `resource '${resource}' matches several handlers: ${matching.map(([key]) => key).join(", ")}` };
+    return {
+      problem: `resource '${resource}' matches several handlers: ${matching.map(([key]) => key).join(", ")}`,
+    };
   }
-  return { problem: `resource '${resource}' has no handler; there are: ${Object.keys(tasks).join(", ") || "none"}` };
+  return {
+    problem: `resource '${resource}' has no handler; there are: ${Object.keys(tasks).join(", ") || "none"}`,
+  };
 }
 
 function matches(pattern: string, resource: string): boolean {
@@ -51,13 +55,16 @@ function matches(pattern: string, resource: string): boolean {
 /** One attempt of a Task state; resolves to the task's result. */
 export async function attemptTask(visit: Visit<TaskState>): Promise<Json> {
   const { state, execution, scope } = visit;
-  const args = state.Arguments === undefined ? visit.input : await visit.evaluate(state.Arguments, "Arguments");
+  const args =
+    state.Arguments === undefined ? visit.input : await visit.evaluate(state.Arguments, "Arguments");
   withinLimit(args, "The task's arguments");
   const seconds = (value: number | string, field: string) => visit.wholeNumber(value, field, 1);
   const timeout =
     state.TimeoutSeconds === undefined ? undefined : await seconds(state.TimeoutSeconds, "TimeoutSeconds");
   const heartbeat =
-    state.HeartbeatSeconds === undefined ? undefined : await seconds(state.HeartbeatSeconds, "HeartbeatSeconds");
+    state.HeartbeatSeconds === undefined
+      ? undefined
+      : await seconds(state.HeartbeatSeconds, "HeartbeatSeconds");
 
   const resource = state.Resource;
   visit.emit({ type: "TaskScheduled", ...visit.at, resource, arguments: args, retryCount: visit.retryCount });
@@ -89,7 +96,9 @@ export async function attemptTask(visit: Visit<TaskState>): Promise<Json> {
   if (timeout !== undefined) {
     const cause = `The task did not end within its TimeoutSeconds of ${timeout}.`;
     rivals.push(
-      execution.clock.sleep(timeout * 1000, signal).then(() => Promise.reject(new StateError(errorNames.timeout, cause))),
+      execution.clock
+        .sleep(timeout * 1000, signal)
+        .then(() => Promise.reject(new StateError(errorNames.timeout, cause))),
     );
   }
   if (heartbeat !== undefined) {

@@ -11,7 +11,7 @@ import {
 import { parseTimestamp } from "./clock.ts";
 import { errorNames } from "./errors.ts";
 import { isExpression } from "./expression.ts";
-import { expressionProblems, type StatesMember } from "./expression-check.ts";
+import { expressionProblems, type StatesMember } from "./expressionCheck.ts";
 import { shapeProblems } from "./schema.ts";
 import { findHandler, type TaskHandlers } from "./tasks.ts";
 
@@ -42,7 +42,9 @@ export function validateDefinition(definition: StateMachineDefinition, tasks: Ta
 
 function duplicateNames(graph: StateGraph, seen = new Set<string>()): string[] {
   return Object.entries(graph.States).flatMap(([name, state]) => {
-    const twice = seen.has(name) ? [`there are two states '${name}': names are unique in the whole machine`] : [];
+    const twice = seen.has(name)
+      ? [`there are two states '${name}': names are unique in the whole machine`]
+      : [];
     seen.add(name);
     return [...twice, ...nestedGraphs(state).flatMap((nested) => duplicateNames(nested, seen))];
   });
@@ -56,7 +58,8 @@ function graphProblems(
 ): string[] {
   const problems: string[] = [];
   const missing = (name: string, field: string) => {
-    if (!Object.hasOwn(graph.States, name)) problems.push(`${where}${field}: there is no state '${name}' beside it`);
+    if (!Object.hasOwn(graph.States, name))
+      problems.push(`${where}${field}: there is no state '${name}' beside it`);
   };
   missing(graph.StartAt, "StartAt");
   const reached = reachable(graph, graph.StartAt);
@@ -123,7 +126,8 @@ function stateProblems(state: State, variables: ReadonlySet<string>, tasks: Task
       problems.push(`HeartbeatSeconds ${heartbeat} must be less than TimeoutSeconds ${timeout}`);
     }
   }
-  if ("Retry" in state) problems.push(...errorEqualsProblems("Retry", state.Retry ?? []), ...retryProblems(state.Retry ?? []));
+  if ("Retry" in state)
+    problems.push(...errorEqualsProblems("Retry", state.Retry ?? []), ...retryProblems(state.Retry ?? []));
   if ("Catch" in state) problems.push(...errorEqualsProblems("Catch", state.Catch ?? []));
   for (const { field, template, members } of templates(state)) {
     problems.push(...templateProblems(template, field, variables, members));
@@ -131,10 +135,15 @@ function stateProblems(state: State, variables: ReadonlySet<string>, tasks: Task
   return problems;
 }
 
-function errorEqualsProblems(field: "Retry" | "Catch", handlers: readonly { ErrorEquals: string[] }[]): string[] {
+function errorEqualsProblems(
+  field: "Retry" | "Catch",
+  handlers: readonly { ErrorEquals: string[] }[],
+): string[] {
   return handlers.flatMap(({ ErrorEquals }, index) => {
     const at = `${field}[${index}].ErrorEquals`;
-    const unknown = ErrorEquals.filter((name) => name.startsWith("States.") && !knownStatesErrors.includes(name));
+    const unknown = ErrorEquals.filter(
+      (name) => name.startsWith("States.") && !knownStatesErrors.includes(name),
+    );
     const problems = unknown.map((name) => `${at}: '${name}' cannot be handled here`);
     if (ErrorEquals.includes(errorNames.all) && (ErrorEquals.length > 1 || index < handlers.length - 1)) {
       problems.push(`${at}: ${errorNames.all} stands alone and last`);
@@ -146,7 +155,9 @@ function errorEqualsProblems(field: "Retry" | "Catch", handlers: readonly { Erro
 function retryProblems(retriers: readonly Retrier[]): string[] {
   return retriers.flatMap(({ MaxDelaySeconds, IntervalSeconds = 1 }, index) =>
     MaxDelaySeconds !== undefined && MaxDelaySeconds <= IntervalSeconds
-      ? [`Retry[${index}].MaxDelaySeconds ${MaxDelaySeconds} must be more than IntervalSeconds ${IntervalSeconds}`]
+      ? [
+          `Retry[${index}].MaxDelaySeconds ${MaxDelaySeconds} must be more than IntervalSeconds ${IntervalSeconds}`,
+        ]
       : [],
   );
 }
@@ -163,7 +174,8 @@ function templates(state: State): Template[] {
   const hasResult = state.Type === "Task" || state.Type === "Parallel" || state.Type === "Map";
   const exit: StatesMember[] = hasResult ? [...entry, "result"] : entry;
   const found: Template[] = [];
-  const add = (field: string, template: Json | undefined, members = entry) => found.push({ field, template, members });
+  const add = (field: string, template: Json | undefined, members = entry) =>
+    found.push({ field, template, members });
   if ("Output" in state) add("Output", state.Output, exit);
   if ("Assign" in state) add("Assign", state.Assign, exit);
   if ("Arguments" in state) add("Arguments", state.Arguments);
@@ -210,12 +222,15 @@ function templateProblems(
     return half ? [`${field}: '${template}' has only one of the delimiters '{%' and '%}' at its ends`] : [];
   }
   if (Array.isArray(template)) {
-    return template.flatMap((item, index) => templateProblems(item, `${field}[${index}]`, variables, members));
+    return template.flatMap((item, index) =>
+      templateProblems(item, `${field}[${index}]`, variables, members),
+    );
   }
   if (template === null || typeof template !== "object") return [];
   return Object.entries(template).flatMap(([key, value]) => {
     const problems = templateProblems(value, `${field}.${key}`, variables, members);
-    if (key.endsWith(".$")) problems.push(`${field}.${key}: a key that ends with '.$' is JSONPath, not supported`);
+    if (key.endsWith(".$"))
+      problems.push(`${field}.${key}: a key that ends with '.$' is JSONPath, not supported`);
     if (/^(\w+\[\d+\]\.)?Assign$/.test(field) && (!variableName.test(key) || key === "states")) {
       problems.push(`${field}: '${key}' cannot be the name of a variable`);
     }

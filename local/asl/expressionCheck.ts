@@ -70,7 +70,8 @@ function visit(node: unknown, see: (node: Node) => void): void {
 function collectNames(node: Node, bound: Set<string>, read: Set<string>): void {
   const nameOf = (value: unknown) => (isNode(value) ? String(value.value) : String(value));
   if (node.type === "bind") bound.add(nameOf(node.lhs));
-  if (node.type === "lambda" && Array.isArray(node.arguments)) for (const item of node.arguments) bound.add(nameOf(item));
+  if (node.type === "lambda" && Array.isArray(node.arguments))
+    for (const item of node.arguments) bound.add(nameOf(item));
   if (node.type === "index") bound.add(nameOf(node.value));
   if (node.focus !== undefined) bound.add(nameOf(node.focus));
   if (node.type === "variable" && node.value !== "" && node.value !== "$") read.add(nameOf(node.value));
@@ -91,8 +92,12 @@ function namesWithoutContext(node: unknown): string[] {
   if (Array.isArray(node)) return node.flatMap(namesWithoutContext);
   if (!isNode(node)) return [];
   if (node.type === "name") return [String(node.value)];
-  if (node.type === "variable" && (node.value === "" || node.value === "$")) return [`$${String(node.value)}`];
-  if (node.type === "wildcard" || node.type === "descendant" || node.type === "parent") return [String(node.value)];
+  if (node.type === "variable" && (node.value === "" || node.value === "$"))
+    return [`$${String(node.value)}`];
+  if (node.type === "wildcard" || node.type === "descendant" || node.type === "parent")
+    return [String(node.value)];
   if (node.type === "path" && Array.isArray(node.steps)) return namesWithoutContext(node.steps[0]);
-  return Object.entries(node).flatMap(([key, value]) => (otherContext.has(key) ? [] : namesWithoutContext(value)));
+  return Object.entries(node).flatMap(([key, value]) =>
+    otherContext.has(key) ? [] : namesWithoutContext(value),
+  );
 }

@@ -1,0 +1,220 @@
+import { type StepName, steps } from "../functions/shared/plan.ts";
+import type { ChoiceRule, State, StateGraph, StateMachineDefinition } from "./asl.ts";
+import { exportTables } from "./exportTables.ts";
+import { loadTables } from "./loadTables.ts";
+import type { WorkflowNames } from "./names.ts";
+import { executionPayload, failTo, failWith, jobTask, lambdaTask, recipeTask } from "./tasks.ts";
+
+/** The state in which each step of the workflow begins; a replay jumps to one of them. */
+export const firstStateOf: Record<StepName, string> = {
+  extract: "ExportTables",
+  recipes: "Recipes",
+  clean: "Clean",
+  quality: "Quality",
+  publish: "Publish",
+  curate: "Curate",
+  export: "Export",
+  load: "RenderLoad",
+};
+
+/** A run has to end before its lease does. */
+const longestRunSeconds = 5 * 3600;
+
+/**
+ * The state machine of the batch pipeline: Plan → Extract → Recipes → Clean → Quality → Publish → Curate → Export →
+ * Load → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
+ *
+ * Variables: `plan` is the planning step's answer (the plan itself is in S3), `publishing` says whether this
+ * execution has begun to change tables, `failure` what went wrong: `{Step, Error, Cause}`. Every failure passes
+ * HandleFailure and ends in Failed.
+ */
+export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
+  const onFailure = (step: string) => failTo("HandleFailure", "failure", step);
+  const planPayload = {
+    execution: executionPayload,
+    batchId: "{% $plan.batchId %}",
+    planKey: "{% $plan.planKey %}",
+  };
+  const states: Record<string, State> = {
+    Start: {
+      Type: "Pass",
+      Comment: "Variables that the handling of a failure reads have a value from the beginning.",
+      Assign: { plan: {}, publishing: false, rollbackFailure: "" },
+      Next: "Plan",
+    },
+    Plan: lambdaTask(
+      names,
+      "plan",
+      { execution: executionPayload, input: "{% $states.context.Execution.Input %}" },
+      { next: "IsPlanned", onFailure: onFailure("plan") },
+    ),
+    IsPlanned: {
+      Type: "Choice",
+      Choices: [
+        {
+          Condition: "{% $states.input.status = 'PLANNED' %}",
+          Assign: { plan: "{% $states.input %}" },
+          Next: "StartingStep",
+        },
+        { Condition: "{% $states.input.status = 'NOTHING_NEW' %}", Next: "NothingNew" },
+        { Condition: "{% $states.input.status = 'BUSY' %}", Next: "Busy" },
+        otherwiseFail("plan", "UnknownPlanStatus", "'status ' & $string($states.input.status)"),
+      ],
+    },
+    NothingNew: { Type: "Succeed" },
+    Busy: { Type: "Succeed", Comment: "Another run holds the lease; it, or the next one, sees the work." },
+    StartingStep: {
+      Type: "Choice",
+      Choices: [
+        ...steps.map((step) => ({ Condition: `{% $plan.from = '${step}' %}`, Next: firstStateOf[step] })),
+        otherwiseFail("plan", "UnknownStep", "'step ' & $string($plan.from)"),
+      ],
+    },
+    ExportTables: exportTables(names, { Next: "Extract", Catch: [onFailure("extract")] }),
+    Extract: {
+      Type: "Parallel",
+      Branches: [
+        optionalJob(names, "hasMysql", "extractMysql", "ExtractMysql"),
+        optionalJob(names, "hasDynamodb", "extractDynamodb", "ExtractDynamodb"),
+        optionalJob(names, "hasCsv", "csvToParquet", "CsvToParquet"),
+      ],
+      Output: {},
+      Catch: [onFailure("extract")],
+      Next: "Recipes",
+    },
+    Recipes: {
+      Type: "Map",
+      Items: "{% $plan.recipes %}",
+      ItemSelector: { dataset: "{% $states.context.Map.Item.Value %}" },
+      MaxConcurrency: 2,
+      ItemProcessor: {
+        ProcessorConfig: { Mode: "INLINE" },
+        StartAt: "RunRecipe",
+        States: {
+          RunRecipe: recipeTask(
+            names,
+            failTo("RecipeFailed", "recipeFailure", "{% $states.input.dataset %}"),
+          ),
+          RecipeFailed: failWith("recipeFailure"),
+        },
+      },
+      Output: {},
+      Catch: [onFailure("recipes")],
+      Next: "Clean",
+    },
+    Clean: jobTask(names, "clean", { next: "Quality", onFailure: onFailure("clean") }),
+    Quality: jobTask(names, "quality", { next: "Verdict", onFailure: onFailure("quality") }),
+    Verdict: lambdaTask(names, "verdict", planPayload, { next: "IsPassed", onFailure: onFailure("quality") }),
+    IsPassed: {
+      Type: "Choice",
+      Choices: [
+        { Condition: "{% $states.input.verdict = 'PASS' %}", Next: "Publish" },
+        {
+          ...otherwiseFail("quality", "QualityGateFailed", "'' & $join($states.input.reasons, '; ')"),
+          Condition: "{% $states.input.verdict = 'FAIL' %}",
+        },
+        otherwiseFail("quality", "UnknownVerdict", "'verdict ' & $string($states.input.verdict)"),
+      ],
+    },
+    Publish: {
+      ...jobTask(names, "publish", {
+        next: "Curate",
+        onFailure: failTo("HandleFailure", "failure", "publish", { publishing: true }),
+      }),
+      Assign: { publishing: true },
+    },
+    Curate: jobTask(names, "curate", { next: "Export", onFailure: onFailure("curate") }),
+    Export: jobTask(names, "export", { next: "RenderLoad", onFailure: onFailure("export") }),
+    RenderLoad: lambdaTask(
+      names,
+      "renderLoad",
+      { batchId: "{% $plan.batchId %}" },
+      { next: "Load", onFailure: onFailure("load") },
+    ),
+    Load: loadTables(names, { Next: "Commit", Catch: [onFailure("load")] }),
+    Commit: lambdaTask(names, "commit", planPayload, { next: "Loaded", onFailure: onFailure("commit") }),
+    Loaded: {
+      Type: "Succeed",
+      Output: { status: "LOADED", batchId: "{% $plan.batchId %}", commit: "{% $states.input %}" },
+    },
+    ...failureStates(names),
+  };
+  return {
+    Comment: "SecureCart batch pipeline: extract, clean, check, publish, load",
+    QueryLanguage: "JSONata",
+    TimeoutSeconds: longestRunSeconds,
+    StartAt: "Start",
+    States: states,
+  };
+}
+
+/**
+ * The last rule of a Choice: whatever came is a failure.
+ * @param cause JSONata text with the value that was not expected; joined by `&`, since a missing value gives
+ *   nothing, and an expression that gives nothing would fail the Choice itself
+ */
+function otherwiseFail(step: string, error: string, cause: string): ChoiceRule {
+  const failure = { Step: step, Error: error, Cause: `{% ${cause} %}` };
+  return { Condition: "{% true %}", Assign: { failure }, Next: "HandleFailure" };
+}
+
+/** A branch that runs a job when the plan has work for it. */
+function optionalJob(
+  names: WorkflowNames,
+  flag: "hasMysql" | "hasDynamodb" | "hasCsv",
+  job: keyof WorkflowNames["jobs"],
+  state: string,
+): StateGraph {
+  const variable = `${job}Failure`;
+  return {
+    StartAt: `Has${state}`,
+    States: {
+      [`Has${state}`]: {
+        Type: "Choice",
+        Choices: [{ Condition: `{% $plan.${flag} %}`, Next: state }],
+        Default: `No${state}`,
+      },
+      [state]: jobTask(names, job, {
+        next: undefined,
+        onFailure: failTo(`${state}Failed`, variable, names.jobs[job]),
+      }),
+      [`No${state}`]: { Type: "Succeed" },
+      [`${state}Failed`]: failWith(variable),
+    },
+  };
+}
+
+/** What happens after any failure: tables back if they were touched, the lease given back, the end in Failed. */
+function failureStates(names: WorkflowNames): Record<string, State> {
+  const rollbackFailure = "{% ' Besides, the rollback failed: ' & $states.errorOutput.Cause %}";
+  const abortFailure =
+    "{% $rollbackFailure & ' Besides, the lease was not released: ' & $states.errorOutput.Cause %}";
+  return {
+    HandleFailure: {
+      Type: "Choice",
+      Choices: [{ Condition: "{% $publishing %}", Next: "Rollback" }],
+      Default: "Abort",
+    },
+    Rollback: jobTask(names, "rollback", {
+      next: "Abort",
+      onFailure: { ErrorEquals: ["States.ALL"], Assign: { rollbackFailure }, Next: "Abort" },
+    }),
+    Abort: lambdaTask(
+      names,
+      "abort",
+      // One expression, because a member without a value is left out: there is no batch before a plan.
+      `{% {'execution': {'id': $states.context.Execution.Id, 'startTime': $states.context.Execution.StartTime},
+        'batchId': $plan.batchId, 'error': $failure.Error,
+        'cause': $failure.Step & ': ' & $failure.Cause & $rollbackFailure} %}`.replaceAll(/\s*\n\s*/g, " "),
+      {
+        next: "Failed",
+        onFailure: { ErrorEquals: ["States.ALL"], Assign: { rollbackFailure: abortFailure }, Next: "Failed" },
+      },
+    ),
+    Failed: {
+      Type: "Fail",
+      Error: "{% $failure.Error %}",
+      Cause: "{% $failure.Step & ': ' & $failure.Cause & $rollbackFailure %}",
+    },
+  };
+}
