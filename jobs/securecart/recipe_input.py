@@ -1,0 +1,28 @@
+"""Fills the folder that a dataset's DataBrew recipe job reads.
+
+The job's input is a fixed folder, so a run copies there what it lets the recipe see: after an extraction its own
+batch, for a replay or a backfill the batches that are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+
+def stage_recipe_input(spark: SparkSession, batch_paths: Sequence[str], in_path: str) -> None:
+    """Replaces a recipe's input by the records of landing batches.
+
+    Records that extraction found bad, deletions and key-only rows stay out: a recipe cleans whole records, and the
+    clean job takes the others from the batches themselves.
+
+    Args:
+        batch_paths: folders of landing batches of one dataset.
+        in_path: ``s3://<landing>/recipes/<dataset>/in/``.
+    """
+    records = spark.read.option("mergeSchema", "true").parquet(*batch_paths)
+    usable = records.filter(F.col("_error").isNull() & (F.col("_op") == "U"))
+    # Snappy, because that is what DataBrew documents for Parquet.
+    usable.write.mode("overwrite").option("compression", "snappy").parquet(in_path)
