@@ -2,6 +2,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { z } from "zod";
 import { type Contract, contractOf } from "../../contracts/contract.ts";
 import { type LoadTemplates, loadStatements, readLoadTemplates } from "../../warehouse/load.ts";
+import { lazily, parseEvent, required } from "../shared/context.ts";
 import { type ObjectStore, S3ObjectStore } from "../shared/objectStore.ts";
 
 /** What the export job wrote of a batch. */
@@ -46,11 +47,9 @@ function parsed<T>(schema: z.ZodType<T>, what: string, text: string): T {
  * @throws Error when the export's metrics or the contracts are missing or name a table without a contract
  */
 export async function renderLoad(event: unknown, parts: RenderLoadParts): Promise<{ loads: Load[] }> {
-  const checked = input.safeParse(event);
-  if (!checked.success)
-    throw new Error(`render-load: input ${JSON.stringify(event)}: ${z.prettifyError(checked.error)}`);
+  const { batchId } = parseEvent(input, event, "the input of render-load");
   const { store, staging, artifacts, templates } = parts;
-  const key = `runs/${checked.data.batchId}/export.json`;
+  const key = `runs/${batchId}/export.json`;
   const [metrics, contracts] = await Promise.all([
     store.getText(staging, key).then((text) => parsed(exportMetrics, `s3://${staging}/${key}`, text)),
     store.getText(artifacts, "contracts.json").then((text) => {
@@ -76,25 +75,10 @@ export async function renderLoad(event: unknown, parts: RenderLoadParts): Promis
   return { loads };
 }
 
-function variable(name: string): string {
-  const value = process.env[name];
-  if (!value) throw new Error(`render-load: the environment variable ${name} is not set`);
-  return value;
-}
-
-let parts: Promise<RenderLoadParts> | undefined;
-
-async function awsParts(): Promise<RenderLoadParts> {
-  return {
-    store: new S3ObjectStore(new S3Client({})),
-    staging: variable("STAGING_BUCKET"),
-    artifacts: variable("ARTIFACTS_BUCKET"),
-    templates: await readLoadTemplates(),
-  };
-}
-
-/** The Lambda function. Environment: STAGING_BUCKET, ARTIFACTS_BUCKET; the bundle carries warehouse/load/*.sql as load/. */
-export async function handler(event: unknown): Promise<{ loads: Load[] }> {
-  parts ??= awsParts();
-  return renderLoad(event, await parts);
-}
+/** The Lambda function. Environment: STAGING_BUCKET, ARTIFACTS_BUCKET; its bundle carries warehouse/load/*.sql as load/. */
+export const handler = lazily((): ((event: unknown) => Promise<{ loads: Load[] }>) => {
+  const store = new S3ObjectStore(new S3Client({}));
+  const buckets = { staging: required("STAGING_BUCKET"), artifacts: required("ARTIFACTS_BUCKET") };
+  const templates = readLoadTemplates();
+  return async (event) => renderLoad(event, { store, ...buckets, templates: await templates });
+});
