@@ -1,10 +1,10 @@
 import { formatCount, formatShare } from "../../terminal/format.ts";
-import { balanceOf, byCount } from "../balance.ts";
+import { type Balance, balanceOf, byCount } from "../balance.ts";
 import { barFigure } from "../bars.ts";
 import { colour } from "../chart.ts";
-import { type Html, html } from "../html.ts";
+import { type Fragment, type Html, html } from "../html.ts";
 import { plural, type Section, table } from "../parts.ts";
-import type { DatasetBalance, ReportData } from "../types.ts";
+import type { DatasetBalance, ReportData, RunStatus } from "../types.ts";
 
 const numeric = true;
 
@@ -22,17 +22,19 @@ function gist({ datasets, run }: ReportData): string {
   return `Nothing was lost: of ${plural(sum.read, "record", formatCount(sum.read))} read, ${shares}.`;
 }
 
-const verdict = (missing: number): Html =>
-  missing === 0
-    ? html`<span class="ok">closes</span>`
-    : html`<strong class="bad">off by ${formatCount(missing)}</strong>`;
-
-function figures({ read, loaded, deduplicated, quarantined, missing }: ReturnType<typeof balanceOf>) {
-  return [...[read, loaded, deduplicated, quarantined].map(formatCount), verdict(missing)];
+function verdict(missing: number, status: RunStatus): Html {
+  if (missing === 0) return html`<span class="ok">closes</span>`;
+  if (missing > 0 && status === "FAILED") return html`${formatCount(missing)} on their way`;
+  return html`<strong class="bad">off by ${formatCount(missing)}</strong>`;
 }
 
-function balanceFigure(datasets: readonly DatasetBalance[]): Html {
-  const rows = datasets.map((dataset) => [dataset.name, ...figures(balanceOf(dataset))]);
+function cells(label: string, balance: Balance, status: RunStatus): Fragment[] {
+  const { read, loaded, deduplicated, quarantined, missing } = balance;
+  return [label, ...[read, loaded, deduplicated, quarantined].map(formatCount), verdict(missing, status)];
+}
+
+function balanceFigure(datasets: readonly DatasetBalance[], status: RunStatus): Html {
+  const rows = datasets.map((dataset) => cells(dataset.name, balanceOf(dataset), status));
   const columns = [
     { title: "Dataset" },
     { title: "Read", numeric },
@@ -41,7 +43,7 @@ function balanceFigure(datasets: readonly DatasetBalance[]): Html {
     { title: "Quarantined", numeric },
     { title: "Balance" },
   ];
-  const total = ["All", ...figures(balanceOf(...datasets))];
+  const total = cells("All", balanceOf(...datasets), status);
   const bars = datasets.map((dataset) => {
     const { read, loaded, deduplicated, quarantined } = balanceOf(dataset);
     const whole = Math.max(1, read);
@@ -153,6 +155,8 @@ function refusedTable(datasets: readonly DatasetBalance[]): Html | undefined {
 export function balanceSection(data: ReportData): Section {
   const { datasets } = data;
   const content =
-    datasets.length === 0 ? [] : [balanceFigure(datasets), reasonsFigure(datasets), refusedTable(datasets)];
+    datasets.length === 0
+      ? []
+      : [balanceFigure(datasets, data.run.status), reasonsFigure(datasets), refusedTable(datasets)];
   return { id: "balance", title: "Was anything lost?", gist: gist(data), content };
 }
