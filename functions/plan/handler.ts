@@ -1,21 +1,9 @@
 import { z } from "zod";
-import { InvalidInputError, lazily, parseEvent } from "../shared/context.ts";
-import { loadSourceContracts } from "../shared/contracts.ts";
-import type { Batch, Lease } from "../shared/ledger.ts";
-import { ObjectNotFoundError } from "../shared/objectStore.ts";
-import {
-  batchIdOf,
-  executionSchema,
-  type LandingFolder,
-  type Plan,
-  planKeyOf,
-  readPlan,
-  replayKeyOf,
-  type StepName,
-  type TableExport,
-} from "../shared/plan.ts";
+import { lazily, parseEvent } from "../shared/context.ts";
+import type { Lease } from "../shared/ledger.ts";
+import { batchIdOf, executionSchema, type Plan, type StepName, type TableExport } from "../shared/plan.ts";
 import { awsPlanDeps, type PlanDeps } from "./deps.ts";
-import { planIncremental } from "./incremental.ts";
+import { draftFor } from "./draft.ts";
 import { parseInput, type RunRequest } from "./input.ts";
 
 const eventSchema = z.object({ execution: executionSchema, input: z.unknown() });
@@ -39,14 +27,6 @@ export type PlanAnswer =
       readonly recipes: readonly string[];
     }
   | { readonly status: "NOTHING_NEW" | "BUSY"; readonly batchId: string; readonly reason: string };
-
-interface Draft {
-  readonly plan: Plan;
-  readonly planKey: string;
-  readonly from: StepName;
-  /** Folders that this batch writes. */
-  readonly landing: readonly LandingFolder[];
-}
 
 /** Looks for work this often when events keep coming while nothing new is found. */
 const looks = 3;
@@ -115,7 +95,7 @@ async function plan(
   execution: PlanEvent["execution"],
   batchId: string,
 ): Promise<PlanAnswer> {
-  const draft = await draftOf(deps, request, execution, batchId);
+  const draft = await draftFor(deps, request, execution);
   if (typeof draft === "string") return { status: "NOTHING_NEW", batchId, reason: draft };
   const { plan, planKey, from, landing } = draft;
   await deps.store.putText(deps.buckets.landing, planKey, JSON.stringify(plan, null, 1));
@@ -134,101 +114,6 @@ async function plan(
     exports: [...new Map(exports.map((one) => [one.id, one])).values()],
     recipes: plan.recipes,
   };
-}
-
-/** The plan of a request, or in words why there is nothing to do. */
-async function draftOf(
-  deps: PlanDeps,
-  request: RunRequest,
-  execution: PlanEvent["execution"],
-  batchId: string,
-): Promise<Draft | string> {
-  const createdAt = new Date(execution.startTime).toISOString();
-  const loadedBatch = await deps.ledger.loadedBatch();
-  if (request.kind === "replay")
-    return draftReplay(deps, request, replayKeyOf(request.batchId, execution), loadedBatch);
-  const contracts = await loadSourceContracts(deps.store, deps.buckets.artifacts);
-  if (request.kind === "backfill") {
-    const landing = committed(await deps.ledger.batches()).flatMap((batch) => batch.landing);
-    if (landing.length === 0)
-      return "no committed batch has landed anything yet; run the pipeline once before a backfill";
-    const landed = new Set(landing.map(({ dataset }) => dataset));
-    const plan: Plan = {
-      batch_id: batchId,
-      mode: "backfill",
-      created_at: createdAt,
-      range: request.range,
-      extracts: [],
-      recipes: contracts.filter(({ name, recipe }) => recipe && landed.has(name)).map(({ name }) => name),
-      landing,
-      claims: [],
-      loaded_batch: loadedBatch ?? null,
-      watermarks: {},
-    };
-    return { plan, planKey: planKeyOf(batchId), from: "recipes", landing: [] };
-  }
-  await deps.ledger.clearPending();
-  const found = await planIncremental(deps, contracts, batchId);
-  if (found.extracts.length === 0) {
-    return `no new drop, no changed row and no export due in ${contracts.length} source datasets`;
-  }
-  const datasets = [...new Set(found.extracts.map(({ dataset }) => dataset))];
-  const landing = datasets.map((dataset) => ({
-    dataset,
-    path: `s3://${deps.buckets.landing}/batches/${dataset}/batch=${batchId}/`,
-  }));
-  const plan: Plan = {
-    batch_id: batchId,
-    mode: "incremental",
-    created_at: createdAt,
-    range: null,
-    extracts: found.extracts,
-    recipes: contracts
-      .filter(({ name, recipe }) => recipe && datasets.includes(name))
-      .map(({ name }) => name),
-    landing,
-    claims: found.claims,
-    loaded_batch: loadedBatch ?? null,
-    watermarks: found.watermarks,
-  };
-  return { plan, planKey: planKeyOf(batchId), from: "extract", landing };
-}
-
-/** Batches whose data is in the tables, oldest first. */
-const committed = (batches: readonly Batch[]): Batch[] =>
-  batches.filter((batch) => batch.committed_at !== undefined);
-
-async function draftReplay(
-  deps: PlanDeps,
-  { batchId, from }: Extract<RunRequest, { kind: "replay" }>,
-  planKey: string,
-  loadedBatch: string | undefined,
-): Promise<Draft> {
-  try {
-    const earlier = await readPlan(deps.store, deps.buckets.landing, planKeyOf(batchId));
-    const extracts =
-      from === "extract" ? earlier.extracts.map((one) => exportedAnew(one, planKey)) : earlier.extracts;
-    const plan: Plan = { ...earlier, mode: "replay", extracts, loaded_batch: loadedBatch ?? null };
-    return { plan, planKey, from, landing: [] };
-  } catch (error) {
-    if (!(error instanceof ObjectNotFoundError)) throw error;
-    const known = (await deps.ledger.batches()).slice(-5).map((batch) => batch.batch_id);
-    const latest = known.length > 0 ? `the latest batches are ${known.join(", ")}` : "there is no batch yet";
-    throw new InvalidInputError(`batch ${batchId} has no plan, so it cannot be replayed; ${latest}`, {
-      cause: error,
-    });
-  }
-}
-
-/** Exports of a replay go to a place of their own: in a place with two, a reader could not tell them apart. */
-function exportedAnew(extract: Plan["extracts"][number], planKey: string): Plan["extracts"][number] {
-  if (extract.kind !== "dynamodb") return extract;
-  const run = planKey.replace(/^plans\//, "").replace(/\.json$/, "");
-  const exports = extract.exports.map((one) => ({
-    ...one,
-    prefix: `dynamodb-exports/batch=${run}/${one.id}`,
-  }));
-  return { ...extract, exports };
 }
 
 export const handler = lazily(() => createHandler(awsPlanDeps()));

@@ -1,0 +1,136 @@
+import { InvalidInputError } from "../shared/context.ts";
+import { loadSourceContracts, type SourceContract } from "../shared/contracts.ts";
+import {
+  batchIdOf,
+  type Execution,
+  type LandingFolder,
+  type Plan,
+  planKeyOf,
+  readPlan,
+  replayKeyOf,
+  type StepName,
+} from "../shared/plan.ts";
+import type { PlanDeps } from "./deps.ts";
+import { planIncremental } from "./incremental.ts";
+import type { RunRequest } from "./input.ts";
+
+/** A plan that is not written yet. */
+export interface Draft {
+  readonly plan: Plan;
+  /** In the landing bucket. */
+  readonly planKey: string;
+  /** The step to start with. */
+  readonly from: StepName;
+  /** Folders that the batch itself writes. */
+  readonly landing: readonly LandingFolder[];
+}
+
+/** The plan for a request, or in words why there is nothing to do. */
+export async function draftFor(
+  deps: PlanDeps,
+  request: RunRequest,
+  execution: Execution,
+): Promise<Draft | string> {
+  if (request.kind === "replay") return draftReplay(deps, request, execution);
+  const contracts = await loadSourceContracts(deps.store, deps.buckets.artifacts);
+  const frame = {
+    batch_id: batchIdOf(execution),
+    created_at: new Date(execution.startTime).toISOString(),
+    loaded_batch: (await deps.ledger.loadedBatch()) ?? null,
+  };
+  return request.kind === "backfill"
+    ? draftBackfill(deps, contracts, frame, request.range)
+    : draftIncremental(deps, contracts, frame);
+}
+
+type Frame = Pick<Plan, "batch_id" | "created_at" | "loaded_batch">;
+
+async function draftIncremental(
+  deps: PlanDeps,
+  contracts: readonly SourceContract[],
+  frame: Frame,
+): Promise<Draft | string> {
+  await deps.ledger.clearPending();
+  const found = await planIncremental(deps, contracts, frame.batch_id);
+  if (found.extracts.length === 0) {
+    return `no new drop, no changed row and no export due in ${contracts.length} source datasets`;
+  }
+  const datasets = new Set(found.extracts.map(({ dataset }) => dataset));
+  const landing = [...datasets].map((dataset) => ({
+    dataset,
+    path: `s3://${deps.buckets.landing}/batches/${dataset}/batch=${frame.batch_id}/`,
+  }));
+  const plan: Plan = {
+    ...frame,
+    ...found,
+    mode: "incremental",
+    range: null,
+    recipes: recipesOf(contracts, datasets),
+    landing,
+  };
+  return { plan, planKey: planKeyOf(plan.batch_id), from: "extract", landing };
+}
+
+/** Reads what every committed batch landed: a row of the range may have come late, or in a correction. */
+async function draftBackfill(
+  deps: PlanDeps,
+  contracts: readonly SourceContract[],
+  frame: Frame,
+  range: Plan["range"],
+): Promise<Draft | string> {
+  const committed = (await deps.ledger.batches()).filter((batch) => batch.committed_at !== undefined);
+  const landing = committed.flatMap((batch) => batch.landing);
+  if (landing.length === 0)
+    return "no committed batch has landed anything; run the pipeline before a backfill";
+  const plan: Plan = {
+    ...frame,
+    mode: "backfill",
+    range,
+    extracts: [],
+    recipes: recipesOf(contracts, new Set(landing.map(({ dataset }) => dataset))),
+    landing,
+    claims: [],
+    watermarks: {},
+  };
+  return { plan, planKey: planKeyOf(plan.batch_id), from: "recipes", landing: [] };
+}
+
+async function draftReplay(
+  deps: PlanDeps,
+  { batchId, from }: Extract<RunRequest, { kind: "replay" }>,
+  execution: Execution,
+): Promise<Draft> {
+  const planKey = replayKeyOf(batchId, execution);
+  if (!(await deps.ledger.batch(batchId))) {
+    const known = (await deps.ledger.batches()).slice(-5).map((batch) => batch.batch_id);
+    const latest = known.length > 0 ? `the latest are ${known.join(", ")}` : "there is none yet";
+    throw new InvalidInputError(`there is no batch ${batchId} to replay; ${latest}`);
+  }
+  const earlier = await readPlan(deps.store, deps.buckets.landing, planKeyOf(batchId));
+  const plan: Plan = {
+    ...earlier,
+    mode: "replay",
+    extracts:
+      from === "extract" ? earlier.extracts.map((one) => exportedAnew(one, planKey)) : earlier.extracts,
+    loaded_batch: (await deps.ledger.loadedBatch()) ?? null,
+  };
+  return { plan, planKey, from, landing: [] };
+}
+
+/** Exports of a replay go to a place of their own: in a place with two, a reader could not tell them apart. */
+function exportedAnew(extract: Plan["extracts"][number], planKey: string): Plan["extracts"][number] {
+  if (extract.kind !== "dynamodb") return extract;
+  const run = planKey.replace(/^plans\//, "").replace(/\.json$/, "");
+  const exports = extract.exports.map((one) => ({
+    ...one,
+    prefix: `dynamodb-exports/batch=${run}/${one.id}`,
+  }));
+  return { ...extract, exports };
+}
+
+/** The datasets among `datasets` that a recipe prepares. */
+function recipesOf(contracts: readonly SourceContract[], datasets: ReadonlySet<string>): string[] {
+  return contracts
+    .filter(({ name, recipe }) => recipe !== undefined && datasets.has(name))
+    .map(({ name }) => name);
+}
