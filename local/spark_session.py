@@ -14,8 +14,7 @@ from pyspark.sql import SparkSession
 
 #: Bucket names of the local lake, by zone.
 BUCKETS = {
-    zone: f"securecart-local-{zone}"
-    for zone in ("landing", "staging", "curated", "quarantine", "artifacts", "logs")
+    zone: f"securecart-local-{zone}" for zone in ("landing", "staging", "curated", "quarantine", "artifacts", "logs")
 }
 
 #: Both Iceberg catalogs use this database here; on AWS it carries the stack's name.

@@ -136,7 +136,7 @@ def typed_value(text: SparkColumn, column: Column, dialect: Dialect) -> SparkCol
         return F.when(number.rlike(exact), number).cast(kind)
     if isinstance(kind, T.DoubleType):
         return F.when(number.rlike(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"), number).cast(kind)
-    return F.when(number.rlike(r"^[+-]?\d{1,19}(\.0*)?$"), number).cast(T.DecimalType(20, 0)).cast(kind)
+    return F.when(number.rlike(r"^[+-]?\d{1,19}(\.0*)?$"), number).cast(kind)
 
 
 def reason_of(

@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column as SparkColumn
@@ -20,8 +21,8 @@ from pyspark.sql import functions as F
 from securecart import lake
 from securecart.contract import Contract
 from securecart.errors import JobError
-from securecart.landing import write_batch
-from securecart.objects import read_text
+from securecart.landing import landing_schema, write_batch
+from securecart.objects import list_objects, read_text
 
 log = logging.getLogger(__name__)
 
@@ -99,14 +100,15 @@ def parse_export(lines: DataFrame, contract: Contract, table: str, exported_at: 
 
 
 def data_files(bucket: str, export: Mapping[str, Any]) -> list[str]:
-    """URIs of an export's data files, from its manifest."""
-    manifest = f"s3://{bucket}/{export['prefix'].rstrip('/')}/manifest-files.json"
-    try:
-        lines = read_text(manifest).splitlines()
-    except FileNotFoundError as error:
+    """URIs of an export's data files, from the manifest that DynamoDB writes last."""
+    prefix = f"s3://{bucket}/{export['prefix'].rstrip('/')}/"
+    manifests = [uri for uri in list_objects(prefix) if uri.endswith("/manifest-files.json")]
+    if len(manifests) != 1:
         raise JobError(
-            f"the export {export['id']} has no {manifest}. The export did not finish; start the run again."
-        ) from error
+            f"the export {export['id']} has {len(manifests)} manifest-files.json below {prefix}, expected one. "
+            "The export did not finish, or two exports share the prefix; start the run again."
+        )
+    lines = read_text(manifests[0]).splitlines()
     return [f"s3://{bucket}/{json.loads(line)['dataFileS3Key']}" for line in lines if line.strip()]
 
 
@@ -117,27 +119,40 @@ def read_lines(spark: SparkSession, files: list[str]) -> DataFrame:
     return spark.read.text(files).filter(F.trim("value") != "")
 
 
+def keys_of(records: DataFrame, contract: Contract) -> DataFrame:
+    """The keys of a full export's records, ``_op = 'K'``: what is not among them was deleted at the source."""
+    kept = [*contract.keys, "_object", "_modified"]
+    known = records.filter(F.col("_op") == "U").select(*kept, F.lit("K").alias("_op"))
+    return known.select(
+        *[
+            F.col(f.name) if f.name in known.columns else F.lit(None).cast(f.dataType).alias(f.name)
+            for f in landing_schema(contract)
+        ]
+    )
+
+
 def main(argv: list[str]) -> None:
-    """Extracts every DynamoDB dataset of the plan."""
+    """Extracts every DynamoDB dataset of the plan from its exports."""
     job = lake.start("extract_dynamodb", argv)
-    metrics = {}
+    parts: dict[str, list[DataFrame]] = {}
     for extract in job.plan["extracts"]:
         if extract["kind"] != "dynamodb":
             continue
-        contract = job.contracts[extract["dataset"]]
-        table = str((contract.source or {})["table"])
-        batches: DataFrame | None = None
-        for export in extract["exports"]:
-            lines = read_lines(job.spark, data_files(job.lake.landing, export))
-            records = parse_export(lines, contract, table, export["to"])
-            batches = records if batches is None else batches.unionByName(records)
-        if batches is None:
-            raise JobError(f"the plan names no export for dataset '{contract.name}'")
-        path = job.lake.landing_batch(contract.name, job.batch_id)
-        write_batch(batches, path)
+        contract, export = job.contracts[extract["dataset"]], extract["export"]
+        lines = read_lines(job.spark, data_files(job.lake.landing, export))
+        records = parse_export(lines, contract, export["table"], export["to"])
+        found = parts.setdefault(contract.name, [])
+        found.append(records)
+        if extract["reconcile"]:
+            found.append(keys_of(records, contract))
+    metrics = {}
+    for name, found in parts.items():
+        path = job.lake.landing_batch(name, job.batch_id)
+        write_batch(reduce(DataFrame.unionByName, found), path)
         counts = {r["_op"]: r["count"] for r in job.spark.read.parquet(path).groupBy("_op").count().collect()}
-        metrics[contract.name] = {"read": sum(counts.values()), "deletes": counts.get("D", 0)}
-        log.info("%s: %s records, %s deletions", contract.name, sum(counts.values()), counts.get("D", 0))
+        keys = counts.pop("K", 0)
+        metrics[name] = {"read": sum(counts.values()), "deletes": counts.get("D", 0), "keys": keys}
+        log.info("%s: %s", name, metrics[name])
     job.write_metrics(metrics)
 
 

@@ -1,6 +1,6 @@
 """Extracts MySQL tables into landing batches over JDBC, each up to the bound that the plan fixed.
 
-A table is read incrementally by its watermark column, ``from < watermark <= to``; ``from`` lies a little before the
+A table is read incrementally by its watermark column, ``from <= watermark < to``; ``from`` lies a little before the
 last run's bound, so that rows committed late with an older time are found (the overlap's repetitions are recognised
 as already loaded). Rows deleted at the source leave no trace there: a reconciliation also reads the keys of the whole
 table, and the cleaning job deletes what is no longer among them.
@@ -67,9 +67,9 @@ def connect(url: str, secret: str | None) -> Database:
 def changed_rows_query(contract: Contract, extract: Mapping[str, Any], columns: str) -> str:
     """The rows of one extraction. The JDBC escape ``{ts '…'}`` is read by every driver alike."""
     watermark = extract["watermark_column"]
-    bound = f"{watermark} <= {_timestamp(extract['to'])}"
+    bound = f"{watermark} < {_timestamp(extract['to'])}"
     if extract["from"] is not None:
-        bound = f"{watermark} > {_timestamp(extract['from'])} AND {bound}"
+        bound = f"{watermark} >= {_timestamp(extract['from'])} AND {bound}"
     return f"SELECT {columns} FROM {extract['table']} WHERE {bound}"
 
 
@@ -85,9 +85,7 @@ def _as_text(name: str, kind: T.DataType) -> Any:
     return F.col(name).cast("string")
 
 
-def extract_rows(
-    spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]
-) -> DataFrame:
+def extract_rows(spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]) -> DataFrame:
     """The changed rows of one table in landing form.
 
     The read is split over the contract's ``partitionColumn``, a dense number, into parts of about ROWS_PER_PART.
@@ -109,9 +107,7 @@ def extract_rows(
     kinds = {f.name.lower(): f.dataType for f in rows.schema}
     named = rows.toDF(*[c.lower() for c in rows.columns])
     # MySQL's TINYINT(1) and Derby's BOOLEAN both arrive as booleans and are written as true and false.
-    texts = [
-        _as_text(c.source_name.lower(), kinds[c.source_name.lower()]).alias(c.name) for c in contract.columns
-    ]
+    texts = [_as_text(c.source_name.lower(), kinds[c.source_name.lower()]).alias(c.name) for c in contract.columns]
     return named.select(*texts).select(
         "*",
         F.lit(f"mysql://{extract['table']}").alias("_object"),
@@ -124,9 +120,7 @@ def extract_rows(
     )
 
 
-def extract_keys(
-    spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]
-) -> DataFrame:
+def extract_keys(spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]) -> DataFrame:
     """The keys of the whole table as it is now, in landing form with ``_op = 'K'``."""
     names = {c.name: c.source_name for c in contract.columns if c.key_position > 0}
     keys = database.read(spark, f"SELECT {', '.join(names.values())} FROM {extract['table']}")

@@ -27,6 +27,9 @@ class ObjectStore(Protocol):
     def write(self, bucket: str, key: str, data: bytes) -> None:
         """Creates or replaces the object."""
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """Keys that begin with the prefix, sorted."""
+
 
 class DirectoryStore:
     """A folder with one folder per bucket. It holds one version of an object, so ``version`` is not looked at."""
@@ -44,6 +47,11 @@ class DirectoryStore:
         temporary.write_bytes(data)
         temporary.replace(path)
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        base = self.root / bucket
+        found = (p.relative_to(base).as_posix() for p in base.rglob("*") if p.is_file())
+        return sorted(key for key in found if key.startswith(prefix))
+
 
 class S3Store:
     """Amazon S3 through boto3, which Glue and EMR ship."""
@@ -59,6 +67,10 @@ class S3Store:
 
     def write(self, bucket: str, key: str, data: bytes) -> None:
         self.client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
 
 
 @cache
@@ -83,6 +95,12 @@ def split_uri(uri: str) -> tuple[str, str]:
 def open_object(uri: str, version: str | None = None) -> BinaryIO:
     """A stream over an object's bytes. Raises FileNotFoundError, PermissionError or boto's ClientError."""
     return store().open(*split_uri(uri), version)
+
+
+def list_objects(prefix: str) -> list[str]:
+    """URIs of the objects whose address begins with ``prefix``, sorted."""
+    bucket, key = split_uri(prefix)
+    return [f"s3://{bucket}/{k}" for k in store().keys(bucket, key)]
 
 
 def read_text(uri: str) -> str:

@@ -1,0 +1,154 @@
+"""The long-lived Spark driver of a local run: jobs run in one session, side by side when asked side by side.
+
+A fresh ``spark-submit`` costs 15 to 20 seconds; here a job costs what its work costs. Requests arrive as JSON lines on
+standard input, ``{"id": n, "op": "<name>", …}``; answers leave as JSON lines on standard output, ``{"id": n, "ok":
+true, "result": …}`` or ``{"id": n, "ok": false, "error": {"type", "message", "trace"}}``. Everything that jobs or Spark
+print goes to the log file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from pyspark.sql import SparkSession
+from securecart.errors import JobError
+from securecart.objects import LAKE_ROOT_VARIABLE
+from source_database import SourceDatabase
+from spark_session import local_session
+
+log = logging.getLogger("driver")
+
+LOG4J = """\
+rootLogger.level = warn
+rootLogger.appenderRef.file.ref = file
+appender.file.type = File
+appender.file.name = file
+appender.file.fileName = {log}
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{yyyy-MM-dd'T'HH:mm:ss.SSS}} %p %c{{1}}: %m%n%ex
+"""
+
+
+class Driver:
+    """Answers requests; one thread each, so that a Parallel state's jobs run in parallel."""
+
+    def __init__(self, spark: SparkSession, sources: SourceDatabase, out: TextIO) -> None:
+        self.spark = spark
+        self.sources = sources
+        self.out = out
+        self.lock = threading.Lock()
+        self.operations: dict[str, Callable[..., Any]] = {
+            "run_job": self.run_job,
+            "load_sources": sources.load,
+            "change_sources": sources.execute_script,
+            "source_now": lambda: sources.now().isoformat(),
+            "source_has_changes": sources.has_changes,
+            "storage": self.storage,
+            "ping": lambda: "pong",
+        }
+
+    def run_job(self, job: str, argv: list[str]) -> None:
+        """Runs ``securecart.<job>.main(argv)``, the very entry that Glue runs."""
+        module = importlib.import_module(f"securecart.{job}")
+        log.info("%s %s", job, " ".join(argv))
+        module.main(argv)
+
+    def storage(self, table: str, column: str, value: str) -> dict[str, int]:
+        """Files and bytes of an Iceberg table, and of what a scan for one partition value opens."""
+        total = self.spark.sql(f"SELECT count(*) n, coalesce(sum(file_size_in_bytes), 0) b FROM {table}.files").first()
+        scan = self.spark.table(table).filter(f"{column} = '{value}'")
+        opened = [Path(f.removeprefix("s3://")).name for f in scan.inputFiles()]
+        names = ", ".join(f"'{n}'" for n in opened) or "''"
+        part = self.spark.sql(
+            f"SELECT coalesce(sum(file_size_in_bytes), 0) b FROM {table}.files "
+            f"WHERE element_at(split(file_path, '/'), -1) IN ({names})"
+        ).first()
+        if total is None or part is None:
+            raise JobError(f"{table} has no file listing")
+        return {"files": total["n"], "bytes": total["b"], "opened_files": len(opened), "opened_bytes": part["b"]}
+
+    def answer(self, request: dict[str, Any]) -> None:
+        number = request.pop("id")
+        try:
+            operation = self.operations[request.pop("op")]
+            reply = {"id": number, "ok": True, "result": operation(**request)}
+        except Exception as error:  # whatever a job raises is the caller's to judge
+            log.exception("request %s failed", number)
+            reply = {"id": number, "ok": False, "error": describe(error)}
+        with self.lock:
+            self.out.write(json.dumps(reply) + "\n")
+            self.out.flush()
+
+
+def describe(error: Exception) -> dict[str, str]:
+    """An error as the workflow sees it: its class, and a message fit to read."""
+    message = str(error)
+    if not isinstance(error, JobError):
+        # Spark's messages carry the JVM's whole trace; the first lines say what happened.
+        lines = [line for line in message.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
+        message = "\n".join(lines[:6])
+        if "No space left on device" in str(error):
+            message = f"no disk space is left for the lake or for Spark's scratch files: {message}"
+    return {"type": type(error).__name__, "message": message, "trace": traceback.format_exc()}
+
+
+def serve(driver: Driver, requests: TextIO) -> None:
+    """Answers requests until the input closes."""
+    with ThreadPoolExecutor(8) as pool:
+        for line in requests:
+            request = json.loads(line)
+            pool.submit(driver.answer, request)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lake", type=Path, required=True)
+    parser.add_argument("--sources", type=Path, required=True)
+    parser.add_argument("--scratch", type=Path, required=True)
+    parser.add_argument("--log", type=Path, required=True)
+    options = parser.parse_args()
+
+    # Answers keep the real standard output for themselves; whoever else writes there writes to the log.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    options.log.parent.mkdir(parents=True, exist_ok=True)
+    log_file = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log_file, 1)
+    os.dup2(log_file, 2)
+    # Ctrl-C reaches the whole process group; the parent decides what happens and closes our input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    log_config = options.scratch / "log4j2.properties"
+    log_config.write_text(LOG4J.format(log=options.log), "utf-8")
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("py4j").setLevel(logging.ERROR)
+    os.environ[LAKE_ROOT_VARIABLE] = str(options.lake)
+    os.environ["TZ"] = "UTC"
+    spark = local_session(options.lake, options.scratch, log_config)
+    driver = Driver(spark, SourceDatabase(spark, options.sources), answers)
+    answers.write(json.dumps({"id": 0, "ok": True, "result": {"ready": datetime.now(UTC).isoformat()}}) + "\n")
+    answers.flush()
+    serve(driver, sys.stdin)
+    driver.sources.close()
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()
