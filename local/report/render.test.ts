@@ -237,6 +237,7 @@ describe("report: runs that brought nothing", () => {
     expect(page).to.include(">7.2 s  ·  failed  ·  3 attempts</text>");
     // A step that never ended is drawn to the end of the run, 8.0 − 0.6 s.
     expect(page).to.include(">7.4 s  ·  aborted</text>");
+    expect(text(page)).to.include("succeeded failed cut off when the run ended skipped part of a step");
     expect(page).not.to.match(/NaN|undefined|Infinity|null/);
   });
 

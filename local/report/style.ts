@@ -27,7 +27,7 @@ h2 { font-size: 22px; line-height: 1.3; font-weight: 600; letter-spacing: -0.01e
 h3 { font-size: 15px; font-weight: 600; margin: 32px 0 12px; }
 p { margin: 0 0 12px; }
 code, pre { font: 0.9em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
-code { overflow-wrap: anywhere; }
+code.path { overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 0 12px; }
 a { color: inherit; text-decoration-color: var(--neutral); text-underline-offset: 3px; }
 :focus-visible { outline: 2px solid var(--main); outline-offset: 2px; }
@@ -62,8 +62,8 @@ figure { margin: 0 0 40px; min-width: 0; }
 figcaption { font-weight: 600; margin-bottom: 8px; }
 .drawing { overflow-x: auto; }
 .drawing svg { display: block; width: 100%; height: auto; }
-.wide .drawing svg { min-width: 760px; }
-.half .drawing svg { min-width: 420px; }
+.wide .drawing svg { min-width: 900px; }
+.half .drawing svg { min-width: 420px; max-width: 560px; }
 .drawing text { font-family: -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; font-variant-numeric: tabular-nums; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 20px; padding: 0; margin: 0 0 12px; color: var(--muted); font-size: 13px; }
 .legend li { display: flex; align-items: center; gap: 7px; }
@@ -89,6 +89,7 @@ details { margin: 8px 0 24px; }
 summary { cursor: pointer; color: var(--muted); width: max-content; max-width: 100%; }
 summary:hover { color: var(--ink); }
 details .table { max-height: 480px; overflow: auto; }
+details tbody th { white-space: nowrap; }
 footer { color: var(--muted); font-size: 13px; padding-top: 40px; padding-bottom: 64px; }
 @media (max-width: 640px) {
   header, main, footer { padding-left: 20px; padding-right: 20px; }
@@ -99,7 +100,7 @@ footer { color: var(--muted); font-size: 13px; padding-top: 40px; padding-bottom
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media print {
   :root { color-scheme: light; ${light} }
-  @page { margin: 14mm; }
+  @page { size: landscape; margin: 14mm; }
   body { font-size: 10.5pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   header, main, footer { max-width: none; padding-left: 0; padding-right: 0; }
   header { padding-top: 0; }

@@ -137,7 +137,9 @@ export function timelineFigure(
       },
     ],
   };
-  const seen = new Set(rows.filter((row) => row.depth === 0).map((row) => row.status));
+  const seen = new Set(
+    rows.filter((row) => row.depth === 0 || row.status !== "SUCCEEDED").map((row) => row.status),
+  );
   const names: Readonly<Record<StepStatus, string>> = {
     SUCCEEDED: "succeeded",
     FAILED: "failed",

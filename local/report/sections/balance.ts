@@ -136,7 +136,7 @@ function refusedTable(datasets: readonly DatasetBalance[]): Html | undefined {
   const rows = datasets.flatMap((dataset) =>
     dataset.refused.map(({ object, reason, detail }) => [
       dataset.name,
-      html`<code>${object}</code>`,
+      html`<code class="path">${object}</code>`,
       html`<code>${reason}</code>`,
       detail,
     ]),
