@@ -266,7 +266,7 @@ function lifecycleRules(zone: Zone, retention: LakeRetention): Rule[] {
     case "landing":
       return [
         cleanUp,
-        ...["batches/", "drops/", "dynamodb/", "plans/", "recipes/"].map((prefix) =>
+        ...["batches/", "drops/", "dynamodb-exports/", "plans/", "recipes/"].map((prefix) =>
           expireAfter(prefix, landingDays),
         ),
       ];

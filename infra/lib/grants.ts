@@ -1,0 +1,191 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Statement } from "./iam.ts";
+import type { Arns } from "./place.ts";
+
+type Name = pulumi.Input<string>;
+
+/** A statement's name from words: letters and digits are all that IAM takes. */
+const sid = (...words: string[]): string =>
+  words
+    .join("-")
+    .split(/[^A-Za-z0-9]+/)
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join("");
+
+/** Part of a bucket: every object whose key starts with one of the prefixes. */
+export interface Area {
+  /** What the bucket is, for the statement's name. */
+  readonly zone: string;
+  readonly bucket: Name;
+  readonly prefixes: readonly string[];
+}
+
+/** Lists the area's prefixes, and nothing else of its bucket. */
+function listArea(arns: Arns, { zone, bucket, prefixes }: Area, purpose: string): Statement {
+  return {
+    sid: sid(purpose, zone, "list"),
+    actions: ["s3:ListBucket"],
+    resources: [arns.bucket(bucket)],
+    conditions: { StringLike: { "s3:prefix": prefixes.map((prefix) => `${prefix}*`) } },
+  };
+}
+
+/** Reads objects of an area, their listing included. */
+export function readArea(arns: Arns, area: Area): Statement[] {
+  return [
+    listArea(arns, area, "read"),
+    {
+      sid: sid("read", area.zone),
+      actions: ["s3:GetObject"],
+      resources: area.prefixes.map((prefix) => arns.objects(area.bucket, prefix)),
+    },
+  ];
+}
+
+/** Reads, writes and deletes objects of an area, as Spark and Iceberg do when they write. */
+export function writeArea(arns: Arns, area: Area): Statement[] {
+  return [
+    listArea(arns, area, "write"),
+    {
+      sid: sid("write", area.zone),
+      actions: [
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+      ],
+      resources: area.prefixes.map((prefix) => arns.objects(area.bucket, prefix)),
+    },
+  ];
+}
+
+/** Uses a key through services that keep data with it (`s3`, `dynamodb`, …), and for nothing else. */
+export function useKeyThrough(
+  arns: Arns,
+  keyArn: Name,
+  services: readonly string[],
+  what = "data",
+): Statement {
+  return {
+    sid: sid("use", what, "key"),
+    actions: ["kms:Decrypt", "kms:GenerateDataKey"],
+    resources: [keyArn],
+    conditions: { StringEquals: { "kms:ViaService": services.map((service) => arns.viaService(service)) } },
+  };
+}
+
+/** ARNs that the Glue catalog checks for a table: the catalog, its database, and its tables. */
+function catalogArns(arns: Arns, database: Name): pulumi.Output<string>[] {
+  return [
+    arns.regional("glue", "catalog"),
+    arns.regional("glue", pulumi.interpolate`database/${database}`),
+    arns.regional("glue", pulumi.interpolate`table/${database}/*`),
+  ];
+}
+
+/** Looks tables of a database up. */
+export function readCatalog(arns: Arns, zone: string, database: Name): Statement {
+  return {
+    sid: sid("read", zone, "catalog"),
+    actions: ["glue:GetDatabase", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"],
+    resources: catalogArns(arns, database),
+  };
+}
+
+/** Commits to the Iceberg tables of a database: a commit is an update of the table's metadata location. */
+export function commitCatalog(arns: Arns, zone: string, database: Name): Statement {
+  return {
+    sid: sid("commit", zone, "catalog"),
+    actions: ["glue:UpdateTable"],
+    resources: catalogArns(arns, database),
+  };
+}
+
+/** Makes tables in a database. */
+export function createTables(arns: Arns, zone: string, database: Name): Statement {
+  return {
+    sid: sid("create", zone, "tables"),
+    actions: ["glue:CreateTable"],
+    resources: catalogArns(arns, database),
+  };
+}
+
+/** Writes to log groups that exist. */
+export function writeLogs(arns: Arns, groups: readonly Name[]): Statement {
+  return {
+    sid: "WriteLogs",
+    actions: ["logs:CreateLogStream", "logs:PutLogEvents"],
+    resources: groups.map((group) => pulumi.interpolate`${arns.logGroup(group)}:*`),
+  };
+}
+
+/** Sends trace segments; X-Ray knows no resources for that. */
+export const sendTraces: Statement = {
+  sid: "SendTraces",
+  actions: ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+  resources: ["*"],
+};
+
+/** Subnets and groups in which a service makes network interfaces for a workload. */
+export interface Placement {
+  readonly subnetIds: pulumi.Output<string[]>;
+  readonly securityGroupId: Name;
+}
+
+/** Network interfaces in these subnets with this group: what Lambda and Glue need to put a workload into a VPC. */
+export function networkInterfaces(arns: Arns, { subnetIds, securityGroupId }: Placement): Statement[] {
+  const interfaces = arns.regional("ec2", "network-interface/*");
+  // Always three subnets, so that the statement has a known shape before they exist.
+  const subnets = [0, 1, 2].map((index) =>
+    arns.regional("ec2", pulumi.interpolate`subnet/${subnetIds.apply((ids) => ids[index] ?? ids[0] ?? "")}`),
+  );
+  return [
+    {
+      sid: "CreateNetworkInterfaces",
+      actions: ["ec2:CreateNetworkInterface"],
+      resources: [
+        interfaces,
+        ...subnets,
+        arns.regional("ec2", pulumi.interpolate`security-group/${securityGroupId}`),
+      ],
+    },
+    {
+      sid: "ManageNetworkInterfaces",
+      actions: [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:DeleteNetworkInterface",
+        "ec2:UnassignPrivateIpAddresses",
+      ],
+      resources: [interfaces],
+    },
+    // Describing knows no resources.
+    {
+      sid: "DescribeNetwork",
+      actions: [
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcAttribute",
+        "ec2:DescribeVpcEndpoints",
+        "ec2:DescribeVpcs",
+      ],
+      resources: ["*"],
+    },
+  ];
+}
+
+/** Sends messages to a queue. */
+export function sendTo(arns: Arns, queue: Name): Statement {
+  return {
+    sid: "SendFailures",
+    actions: ["sqs:SendMessage"],
+    resources: [arns.regional("sqs", queue)],
+  };
+}
+
+/** Reads one secret. */
+export function readSecret(secretArn: Name): Statement {
+  return { sid: "ReadSecret", actions: ["secretsmanager:GetSecretValue"], resources: [secretArn] };
+}

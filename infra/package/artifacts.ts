@@ -1,0 +1,107 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { buildSync } from "esbuild";
+import { type Entry, zip } from "./zip.ts";
+
+/** The repository's root. */
+export const root = path.resolve(import.meta.dirname, "../..");
+
+const built = path.join(root, ".local/build");
+
+/** A built file with a name that its content decides. */
+export interface Artifact {
+  /** Hexadecimal SHA-256 of the content. */
+  readonly sha256: string;
+  /** Where it lies on this machine. */
+  readonly file: string;
+}
+
+export const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");
+
+/** Writes content under the name that it decides; a file that is there is complete, since it is moved into place. */
+function keep(name: string, extension: string, data: Buffer): Artifact {
+  const hash = sha256(data);
+  const file = path.join(built, `${name}-${hash.slice(0, 16)}${extension}`);
+  if (!existsSync(file)) {
+    mkdirSync(built, { recursive: true });
+    const part = `${file}.${process.pid}`;
+    writeFileSync(part, data);
+    renameSync(part, file);
+  }
+  return { sha256: hash, file };
+}
+
+function filesUnder(dir: string): string[] {
+  return readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .toSorted();
+}
+
+/** A Python package as the zip that Spark puts on the workers' path; sources only, tests and caches left out. */
+export function packagePython(packageDir: string): Artifact {
+  const parent = path.dirname(packageDir);
+  const entries = filesUnder(packageDir)
+    .filter((file) => /\.(py|json|typed)$/.test(file) && !file.includes("__pycache__"))
+    .map((file) => ({
+      path: path.relative(parent, file).split(path.sep).join("/"),
+      data: readFileSync(file),
+    }));
+  if (entries.length === 0) throw new Error(`${packageDir} holds no Python source to package`);
+  return keep(path.basename(packageDir), ".zip", zip(entries));
+}
+
+/** What goes into the bundle of one Lambda function. */
+export interface BundleSpec {
+  /** The handler's file, absolute. */
+  readonly entry: string;
+  /** Files that the handler reads: path in the bundle → path on this machine. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Lambda functions as zips, by name: the handler and what it imports in one file, beside it the files it reads.
+ * The AWS SDK is left out, since every Node.js runtime of Lambda brings it.
+ *
+ * @throws Error when a handler does not build
+ */
+export function bundleFunctions(
+  specs: Readonly<Record<string, BundleSpec>>,
+): Readonly<Record<string, Artifact>> {
+  const names = Object.keys(specs).toSorted();
+  // One run for all: what they share is read and parsed once.
+  const { outputFiles } = buildSync({
+    entryPoints: names.map((name) => ({ in: specs[name]?.entry ?? "", out: name })),
+    absWorkingDir: root,
+    outdir: built,
+    bundle: true,
+    write: false,
+    platform: "node",
+    target: "node22",
+    format: "esm",
+    external: ["@aws-sdk/*"],
+    minify: true,
+    keepNames: true,
+    legalComments: "none",
+    logLevel: "silent",
+    // CommonJS packages inside an ES module look for Node's own modules through require.
+    banner: {
+      js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);',
+    },
+  });
+  const bundled = new Map(
+    outputFiles.map(({ path: file, contents }) => [path.basename(file, ".js"), contents]),
+  );
+  return Object.fromEntries(
+    names.map((name) => {
+      const code = bundled.get(name);
+      if (!code) throw new Error(`${specs[name]?.entry} gave no bundle`);
+      const entries: Entry[] = [{ path: "index.mjs", data: Buffer.from(code) }];
+      for (const [inside, file] of Object.entries(specs[name]?.files ?? {})) {
+        entries.push({ path: inside, data: readFileSync(file) });
+      }
+      return [name, keep(name, ".zip", zip(entries))];
+    }),
+  );
+}

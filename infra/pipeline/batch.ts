@@ -1,0 +1,429 @@
+import { readFileSync } from "node:fs";
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import {
+  commitCatalog,
+  createTables,
+  networkInterfaces,
+  type Placement,
+  readArea,
+  readCatalog,
+  readSecret,
+  useKeyThrough,
+  writeArea,
+  writeLogs,
+} from "../lib/grants.ts";
+import { type Statement, WorkloadRole } from "../lib/iam.ts";
+import { Arns, type Place } from "../lib/place.ts";
+import { type Transform, transformed } from "../lib/transform.ts";
+import { type Artifact, packagePython, sha256 } from "../package/artifacts.ts";
+import { type Areas, type JobName, jobs, jobsPackage, type JobSpec, scriptOf } from "./jobs.ts";
+import { type Zone, zones } from "./lake.ts";
+import type { PrivateServices } from "./network.ts";
+
+/** What jobs call from inside the VPC beside S3. */
+export const batchServices: PrivateServices = {
+  glue: [
+    "glue:CreateTable",
+    "glue:GetConnection",
+    "glue:GetDatabase",
+    "glue:GetPartitions",
+    "glue:GetTable",
+    "glue:GetTables",
+    "glue:UpdateTable",
+  ],
+  logs: ["logs:AssociateKmsKey", "logs:CreateLogStream", "logs:PutLogEvents"],
+  monitoring: ["cloudwatch:PutMetricData"],
+  secretsmanager: ["secretsmanager:GetSecretValue"],
+};
+
+/** Size and patience of a job. */
+export interface JobSize {
+  /** @default "G.1X" */
+  readonly workerType?: pulumi.Input<string>;
+  /** Workers at most; auto scaling uses fewer when that is enough. @default 4 */
+  readonly maxWorkers?: pulumi.Input<number>;
+  /** Minutes until a run is stopped. @default 60 */
+  readonly timeoutMinutes?: pulumi.Input<number>;
+  /** Minutes after which a run counts as slow and an event says so. @default 30 */
+  readonly slowAfterMinutes?: pulumi.Input<number>;
+  /** Spare capacity: cheaper, starts later. @default false */
+  readonly flex?: boolean;
+}
+
+export interface BatchArgs {
+  readonly place: pulumi.Input<Place>;
+  /** Jobs to deploy. A job whose script does not exist is an error. */
+  readonly jobs: readonly JobName[];
+  readonly size?: JobSize;
+  readonly bucketNames: Readonly<Record<Zone, pulumi.Input<string>>>;
+  readonly databaseNames: Readonly<Record<"staging" | "curated", pulumi.Input<string>>>;
+  readonly dataKeyArn: pulumi.Input<string>;
+  /** Days, one of CloudWatch's values. @default 30 */
+  readonly logRetentionDays?: pulumi.Input<number>;
+  /** Text of the contracts' bundle that jobs and functions read. */
+  readonly contractsJson: string;
+  /** IP-to-country database for the jobs that ask for it. */
+  readonly geoDatabase: Artifact;
+  /** Python wheels that Glue does not bring. */
+  readonly wheels: { readonly name: string; readonly asset: pulumi.asset.Asset };
+  readonly network: Placement;
+  /** Connection of type NETWORK, and the one to MySQL with what its job has to know. */
+  readonly connections: {
+    readonly network: pulumi.Input<string>;
+    readonly mysql?:
+      | {
+          readonly name: pulumi.Input<string>;
+          readonly url: pulumi.Input<string>;
+          readonly secretArn: pulumi.Input<string>;
+          readonly secretKeyArn?: pulumi.Input<string> | undefined;
+        }
+      | undefined;
+  };
+  readonly permissionsBoundary?: pulumi.Input<string> | undefined;
+  /** Where the Python package lies. @default jobs/securecart of this repository */
+  readonly packageDir?: string;
+  readonly transform?: { readonly job?: Transform<aws.glue.JobArgs> };
+}
+
+/** A deployed job. */
+export interface DeployedJob {
+  readonly job: aws.glue.Job;
+  readonly role: WorkloadRole;
+  readonly logGroups: readonly aws.cloudwatch.LogGroup[];
+}
+
+/**
+ * Spark jobs on Glue 5.1 from one Python package: each with a role of its own, its code under a name that its content
+ * decides, and no way out but the VPC.
+ *
+ * Bookmarks are off: watermarks and claims are kept in the ledger, where a run that fails leaves them as they were.
+ *
+ * @example
+ * const batch = new Batch("shop-dev", { …, jobs: ["migrate", "clean"], size: { maxWorkers: 3, flex: true } });
+ * batch.jobs.clean?.job.name;
+ */
+export class Batch extends pulumi.ComponentResource {
+  readonly jobs: Readonly<Partial<Record<JobName, DeployedJob>>>;
+  readonly securityConfiguration: aws.glue.SecurityConfiguration;
+  /** `s3://…/contracts.json` */
+  readonly contractsUri: pulumi.Output<string>;
+  readonly nodes: { readonly code: Readonly<Record<string, aws.s3.BucketObjectv2>> };
+
+  constructor(name: string, args: BatchArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("securecart:pipeline:Batch", name, {}, opts);
+    const parent = this;
+    const arns = new Arns(args.place);
+    const size = args.size ?? {};
+    const packageDir = args.packageDir ?? jobsPackage;
+    const scripts = findScripts();
+    const code = packagePython(packageDir);
+
+    this.securityConfiguration = createSecurityConfiguration();
+    const contracts = uploadText("contracts", "contracts.json", args.contractsJson);
+    const library = uploadFile("library", `code/securecart-${code.sha256.slice(0, 16)}.zip`, code.file);
+    const wheels = upload("wheels", `code/${args.wheels.name}`, args.wheels.asset);
+    const geo = uploadFile(
+      "geo",
+      `code/geo-whois-asn-country-${args.geoDatabase.sha256.slice(0, 16)}.mmdb`,
+      args.geoDatabase.file,
+    );
+    this.contractsUri = uriOf(contracts);
+    this.jobs = Object.fromEntries(
+      args.jobs.map((job) => [job, createJob(job, scripts[job] ?? "", this.securityConfiguration)]),
+    );
+    this.nodes = { code: { contracts, library, wheels, geo } };
+    this.registerOutputs({ jobNames: Object.values(this.jobs).map((deployed) => deployed?.job.name) });
+
+    function findScripts(): Partial<Record<JobName, string>> {
+      const found = args.jobs.map((job) => [job, scriptOf(job, packageDir)] as const);
+      const missing = found
+        .filter(([, script]) => script === undefined)
+        .map(([job]) => `${jobs[job].module}.py`);
+      if (missing.length > 0) {
+        throw new pulumi.RunError(
+          `${name}: ${missing.join(", ")} ${missing.length === 1 ? "does" : "do"} not exist in ${packageDir}; write the script, or leave the job out of 'jobs'`,
+        );
+      }
+      return Object.fromEntries(found);
+    }
+
+    function createSecurityConfiguration(): aws.glue.SecurityConfiguration {
+      // One key for all three: several keys in one configuration break jobs.
+      return new aws.glue.SecurityConfiguration(
+        `${name}-batch`,
+        {
+          name: `${name}-batch`,
+          encryptionConfiguration: {
+            s3Encryption: { s3EncryptionMode: "SSE-KMS", kmsKeyArn: args.dataKeyArn },
+            cloudwatchEncryption: { cloudwatchEncryptionMode: "SSE-KMS", kmsKeyArn: args.dataKeyArn },
+            jobBookmarksEncryption: { jobBookmarksEncryptionMode: "CSE-KMS", kmsKeyArn: args.dataKeyArn },
+          },
+        },
+        { parent },
+      );
+    }
+
+    function upload(kind: string, key: string, source: pulumi.asset.Asset): aws.s3.BucketObjectv2 {
+      return new aws.s3.BucketObjectv2(
+        `${name}-${kind}`,
+        {
+          bucket: args.bucketNames.artifacts,
+          key,
+          source,
+          serverSideEncryption: "aws:kms",
+          kmsKeyId: args.dataKeyArn,
+        },
+        { parent },
+      );
+    }
+
+    function uploadFile(kind: string, key: string, file: string): aws.s3.BucketObjectv2 {
+      return upload(kind, key, new pulumi.asset.FileAsset(file));
+    }
+
+    function uploadText(kind: string, key: string, text: string): aws.s3.BucketObjectv2 {
+      return upload(kind, key, new pulumi.asset.StringAsset(text));
+    }
+
+    function uriOf(object: aws.s3.BucketObjectv2): pulumi.Output<string> {
+      return pulumi.interpolate`s3://${object.bucket}/${object.key}`;
+    }
+
+    function createJob(job: JobName, script: string, security: aws.glue.SecurityConfiguration): DeployedJob {
+      const spec: JobSpec = jobs[job];
+      const own = `${name}-${spec.module.replaceAll("_", "-")}`;
+      const groupNames = ["output", "error"].map(
+        (kind) => `/aws-glue/jobs/${name}-batch-role/${own}/${kind}`,
+      );
+      const logGroups = groupNames.map((group, index) =>
+        createLogGroup(`${own}-${index === 0 ? "output" : "error"}`, group),
+      );
+      const role = createRole(own, spec, logGroups);
+      const text = readFileSync(script, "utf8");
+      const object = uploadText(
+        spec.module.replaceAll("_", "-"),
+        `code/${spec.module}-${sha256(text).slice(0, 16)}.py`,
+        text,
+      );
+      const { mysql } = args.connections;
+      const wantsMysql = spec.arguments.includes("mysql");
+      const deployed = new aws.glue.Job(
+        ...transformed(
+          args.transform?.job,
+          own,
+          {
+            name: own,
+            description: spec.description,
+            roleArn: role.arn,
+            glueVersion: "5.1",
+            command: { name: "glueetl", scriptLocation: uriOf(object), pythonVersion: "3" },
+            executionClass: (size.flex ?? false) ? "FLEX" : "STANDARD",
+            executionProperty: { maxConcurrentRuns: spec.concurrency },
+            workerType: size.workerType ?? "G.1X",
+            numberOfWorkers: size.maxWorkers ?? 4,
+            timeout: size.timeoutMinutes ?? 60,
+            notificationProperty: { notifyDelayAfter: size.slowAfterMinutes ?? 30 },
+            // The workflow retries: a second run that Glue starts by itself would be none of the execution's.
+            maxRetries: 0,
+            securityConfiguration: security.name,
+            connections: [wantsMysql && mysql ? mysql.name : args.connections.network],
+            defaultArguments: { ...commonArguments(), ...ownArguments(spec) },
+          },
+          { parent, dependsOn: [role, ...logGroups] },
+        ),
+      );
+      return { job: deployed, role, logGroups };
+    }
+
+    function createLogGroup(own: string, group: string): aws.cloudwatch.LogGroup {
+      return new aws.cloudwatch.LogGroup(
+        own,
+        { name: group, retentionInDays: args.logRetentionDays ?? 30, kmsKeyId: args.dataKeyArn },
+        { parent },
+      );
+    }
+
+    function commonArguments(): Record<string, pulumi.Input<string>> {
+      return {
+        "--landing": args.bucketNames.landing,
+        "--staging": args.bucketNames.staging,
+        "--curated": args.bucketNames.curated,
+        "--quarantine": args.bucketNames.quarantine,
+        "--artifacts": args.bucketNames.artifacts,
+        "--staging-db": args.databaseNames.staging,
+        "--curated-db": args.databaseNames.curated,
+        "--contracts": uriOf(contracts),
+        "--extra-py-files": uriOf(library),
+        // No package index is reachable from inside: everything is in the archive.
+        "--additional-python-modules": uriOf(wheels),
+        "--python-modules-installer-option": "--no-index",
+        "--datalake-formats": "iceberg",
+        "--conf": sparkSettings(),
+        "--TempDir": pulumi.interpolate`s3://${args.bucketNames.artifacts}/temporary/`,
+        "--job-bookmark-option": "job-bookmark-disable",
+        "--enable-glue-datacatalog": "",
+        "--enable-metrics": "",
+        "--enable-observability-metrics": "true",
+        "--enable-auto-scaling": "true",
+        "--enable-continuous-cloudwatch-log": "true",
+        "--enable-spark-ui": "true",
+        "--spark-event-logs-path": pulumi.interpolate`s3://${args.bucketNames.logs}/spark/`,
+        // Calls of S3, CloudWatch and Glue go through the VPC's endpoints.
+        "--disable-proxy-v2": "true",
+      };
+    }
+
+    function ownArguments(spec: JobSpec): Record<string, pulumi.Input<string>> {
+      const { mysql } = args.connections;
+      return {
+        ...(spec.arguments.includes("geo-database") && { "--geo-database": uriOf(geo) }),
+        ...(spec.arguments.includes("mysql") &&
+          mysql && { "--mysql-url": mysql.url, "--mysql-secret": mysql.secretArn }),
+      };
+    }
+
+    /** Extensions and catalogs, which Spark reads when its JVM starts: they cannot be given with a run. */
+    function sparkSettings(): pulumi.Output<string> {
+      const catalog = (zone: "staging" | "curated"): pulumi.Output<string>[] => [
+        pulumi.interpolate`spark.sql.catalog.${zone}=org.apache.iceberg.spark.SparkCatalog`,
+        pulumi.interpolate`spark.sql.catalog.${zone}.type=glue`,
+        pulumi.interpolate`spark.sql.catalog.${zone}.warehouse=s3://${args.bucketNames[zone]}/tables`,
+        pulumi.interpolate`spark.sql.catalog.${zone}.io-impl=org.apache.iceberg.aws.s3.S3FileIO`,
+      ];
+      const settings = [
+        pulumi.output(
+          "spark.sql.extensions=org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        ),
+        ...catalog("staging"),
+        ...catalog("curated"),
+        pulumi.output("spark.sql.session.timeZone=UTC"),
+        pulumi.output("spark.sql.ansi.enabled=false"),
+        pulumi.output("spark.sql.parquet.compression.codec=zstd"),
+        pulumi.output("spark.sql.sources.partitionOverwriteMode=dynamic"),
+      ];
+      return pulumi.all(settings).apply((all) => all.join(" --conf "));
+    }
+
+    function createRole(
+      own: string,
+      spec: JobSpec,
+      logGroups: readonly aws.cloudwatch.LogGroup[],
+    ): WorkloadRole {
+      const { mysql } = args.connections;
+      const wantsMysql = spec.arguments.includes("mysql");
+      const connection = wantsMysql && mysql ? mysql.name : args.connections.network;
+      return new WorkloadRole(
+        own,
+        {
+          place: args.place,
+          description: `Glue job ${own}`,
+          trust: "glue.amazonaws.com",
+          permissionsBoundary: args.permissionsBoundary,
+          policies: {
+            lake: lakeStatements(spec),
+            catalog: catalogStatements(spec),
+            keys: [
+              useKeyThrough(arns, args.dataKeyArn, ["s3"]),
+              {
+                // Bookmarks are encrypted by the job itself, with the key and not through a service.
+                sid: "EncryptBookmarks",
+                actions: ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
+                resources: [args.dataKeyArn],
+                conditions: {
+                  StringEquals: { "kms:ViaService": [arns.viaService("glue"), arns.viaService("logs")] },
+                },
+              },
+            ],
+            runtime: runtimeStatements(logGroups, connection),
+            ...(wantsMysql && mysql && { secret: secretStatements(mysql) }),
+          },
+        },
+        { parent },
+      );
+    }
+
+    function lakeStatements(spec: JobSpec): Statement[] {
+      // Every job reads its code, contracts and plan, and writes its metrics.
+      const reads: Areas = {
+        ...spec.reads,
+        artifacts: [...(spec.reads.artifacts ?? []), "code/", "contracts.json"],
+        landing: [...(spec.reads.landing ?? []), "plans/"],
+      };
+      const writes: Areas = {
+        ...spec.writes,
+        staging: [...(spec.writes.staging ?? []), "runs/"],
+        artifacts: ["temporary/"],
+        logs: ["spark/"],
+      };
+      const areas = (of: Areas, grant: typeof readArea): Statement[] =>
+        zones.flatMap((zone) => {
+          const prefixes = of[zone];
+          return prefixes ? grant(arns, { zone, bucket: args.bucketNames[zone], prefixes }) : [];
+        });
+      return [...areas(reads, readArea), ...areas(writes, writeArea)];
+    }
+
+    function catalogStatements(spec: JobSpec): Statement[] {
+      return (["staging", "curated"] as const).flatMap((zone) => {
+        const right = spec.tables[zone];
+        const database = args.databaseNames[zone];
+        return [
+          ...(right ? [readCatalog(arns, zone, database)] : []),
+          ...(right === "change" || right === "make" ? [commitCatalog(arns, zone, database)] : []),
+          ...(right === "make" ? [createTables(arns, zone, database)] : []),
+        ];
+      });
+    }
+
+    function runtimeStatements(
+      logGroups: readonly aws.cloudwatch.LogGroup[],
+      connection: pulumi.Input<string>,
+    ): Statement[] {
+      return [
+        writeLogs(
+          arns,
+          logGroups.map((group) => group.name),
+        ),
+        {
+          sid: "EncryptLogs",
+          actions: ["logs:AssociateKmsKey"],
+          resources: logGroups.map((group) => arns.logGroup(group.name)),
+        },
+        {
+          sid: "PutMetrics",
+          actions: ["cloudwatch:PutMetricData"],
+          resources: ["*"],
+          conditions: { StringEquals: { "cloudwatch:namespace": "Glue" } },
+        },
+        {
+          sid: "UseConnection",
+          actions: ["glue:GetConnection"],
+          resources: [
+            arns.regional("glue", "catalog"),
+            arns.regional("glue", pulumi.interpolate`connection/${connection}`),
+          ],
+        },
+        ...networkInterfaces(arns, args.network),
+        {
+          sid: "TagNetworkInterfaces",
+          actions: ["ec2:CreateTags"],
+          resources: [arns.regional("ec2", "network-interface/*")],
+          conditions: { "ForAllValues:StringEquals": { "aws:TagKeys": ["aws-glue-service-resource"] } },
+        },
+      ];
+    }
+
+    function secretStatements({
+      secretArn,
+      secretKeyArn,
+    }: NonNullable<BatchArgs["connections"]["mysql"]>): Statement[] {
+      return [
+        readSecret(secretArn),
+        ...(secretKeyArn === undefined
+          ? []
+          : [useKeyThrough(arns, secretKeyArn, ["secretsmanager"], "secret")]),
+      ];
+    }
+  }
+}
