@@ -5,8 +5,11 @@ export function formatCount(count: number | bigint): string {
   return counts.format(count);
 }
 
-/** Milliseconds as people say them: "0.4 s", "12.3 s", "3 min 05 s", "1 h 02 min". Negative counts as 0. */
+/** Milliseconds as people say them: "0 s", "20 ms", "0.4 s", "12.3 s", "3 min 05 s", "1 h 02 min". Negative counts as 0. */
 export function formatDuration(milliseconds: number): string {
+  const whole = Math.round(Math.max(0, milliseconds));
+  if (whole === 0) return "0 s";
+  if (whole < 100) return `${whole} ms`;
   const tenths = Math.round(Math.max(0, milliseconds) / 100);
   if (tenths < 600) return `${(tenths / 10).toFixed(1)} s`;
   const seconds = Math.round(Math.max(0, milliseconds) / 1000);

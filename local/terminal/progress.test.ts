@@ -127,6 +127,6 @@ describe("terminal: progress", () => {
     const sink = new Sink(true);
     const progress = open(sink, { CI: "true", NO_COLOR: "1" });
     progress.step("Plan").end({ status: "SUCCEEDED" });
-    expect(sink.text).to.equal("✓ Plan                    0.0 s\n");
+    expect(sink.text).to.equal("✓ Plan                      0 s\n");
   });
 });

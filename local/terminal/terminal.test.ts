@@ -22,8 +22,10 @@ class Sink implements Output {
 describe("terminal: figures", () => {
   it("durations", () => {
     const cases: [number, string][] = [
-      [0, "0.0 s"],
-      [-5, "0.0 s"],
+      [0, "0 s"],
+      [-5, "0 s"],
+      [20.4, "20 ms"],
+      [99.6, "0.1 s"],
       [349, "0.3 s"],
       [12_345, "12.3 s"],
       [59_949, "59.9 s"],
