@@ -14,16 +14,18 @@ export interface Case {
 }
 
 /**
- * What the function `probe` does, in both engines: it sleeps, fails with `error` while `attempt` is less than
+ * What the function `probe` does, in both engines: it sleeps, raises an exception while `attempt` is less than
  * `failUntil`, and otherwise gives `returns`.
  */
 export interface Probe {
   sleepSeconds?: number;
   failUntil?: number;
   attempt?: number;
-  error?: string;
   returns?: Json;
 }
+
+/** The name that the second engine gives to every exception of a function. */
+export const probeError = "Runtime.HandlerError";
 
 /** All cases by topic. */
 export function readCases(): Map<string, Case[]> {

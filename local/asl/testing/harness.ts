@@ -3,7 +3,7 @@ import { TaskError } from "../errors.ts";
 import type { ExecutionEvent } from "../events.ts";
 import { type ExecutionResult, type RunOptions, runStateMachine } from "../run.ts";
 import type { TaskHandler } from "../tasks.ts";
-import type { Probe } from "./cases.ts";
+import { type Probe, probeError } from "./cases.ts";
 import { VirtualClock } from "./virtualClock.ts";
 
 export interface Ran {
@@ -38,10 +38,9 @@ export function machine(states: Record<string, State>): StateMachineDefinition {
 export function probe(clock: VirtualClock): TaskHandler {
   return async (args, { signal }) => {
     const call: { Payload: Probe } = JSON.parse(JSON.stringify(args));
-    const { sleepSeconds = 0, failUntil = 0, attempt = 0, error = "Error", returns = null } = call.Payload;
+    const { sleepSeconds = 0, failUntil = 0, attempt = 0, returns = null } = call.Payload;
     if (sleepSeconds > 0) await clock.sleep(sleepSeconds * 1000, signal);
-    if (attempt < failUntil)
-      throw new TaskError(error, JSON.stringify({ errorType: error, errorMessage: "probe" }));
+    if (attempt < failUntil) throw new TaskError(probeError, "probe");
     return { StatusCode: 200, Payload: returns };
   };
 }
