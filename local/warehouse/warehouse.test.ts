@@ -8,7 +8,8 @@ import { loadStatements, readLoadTemplates } from "../../warehouse/load.ts";
 import { migrate } from "../../warehouse/migrate.ts";
 import { hasWarehouse } from "../../warehouse/tables.ts";
 import { contractsDir, loadAll } from "../../contracts/bundle.ts";
-import { formatTable, Warehouse } from "./warehouse.ts";
+import { formatResult } from "./formatResult.ts";
+import { Warehouse } from "./warehouse.ts";
 
 const fixtures = path.join(import.meta.dirname, "fixtures");
 const bucket = "securecart-test-staging";
@@ -80,7 +81,7 @@ describe("local warehouse", function () {
             "-2147483648",
             "9007199254740993",
             "0.1",
-            "t",
+            "true",
             "1969-12-31",
           ],
           ...["1969-12-31 23:59:59.999999", "2024-05-01 10:00:00.123456", "b1"],
@@ -425,8 +426,8 @@ describe("local warehouse", function () {
     const result = await warehouse.query("SELECT 'a' AS name, 1.50 AS amount, NULL AS nothing", {
       as: "owner",
     });
-    expect(formatTable(result)).to.equal(
-      ["name | amount | nothing", "-----+--------+--------", "a    |   1.50 | NULL", "(1 row)"].join("\n"),
+    expect(formatResult(result)).to.equal(
+      ["name  amount  nothing", "────  ──────  ───────", "a       1.50  NULL", "(1 row)"].join("\n"),
     );
   });
 });

@@ -62,7 +62,10 @@ const typeNames: Readonly<Record<number, string>> = {
   1700: "numeric",
 };
 const asText = (text: string): string => text;
-const textParsers = Object.fromEntries(Object.keys(typeNames).map((oid) => [Number(oid), asText]));
+const textParsers = {
+  ...Object.fromEntries(Object.keys(typeNames).map((oid) => [Number(oid), asText])),
+  16: (text: string): string => (text === "t" ? "true" : "false"),
+};
 
 const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 const digestOf = (sqls: readonly string[]): string =>
@@ -76,7 +79,7 @@ function fieldOf(value: string | null, type: string): Field {
     return Number.isSafeInteger(number) ? { longValue: number } : { stringValue: value };
   }
   if (type === "float4" || type === "float8") return { doubleValue: Number(value) };
-  return type === "bool" ? { booleanValue: value === "t" || value === "true" } : { stringValue: value };
+  return type === "bool" ? { booleanValue: value === "true" } : { stringValue: value };
 }
 
 /** Stands in for Redshift Serverless on one machine: its SQL, its roles and its Data API over PostgreSQL in this process. */
@@ -283,32 +286,4 @@ export class Warehouse {
     const blob = await copyText(await filesOf(this.#lake, uri), rows);
     await tx.query(`COPY ${table} FROM '/dev/blob'`, [], { blob });
   }
-}
-
-const numeric = new Set(["int2", "int4", "int8", "float4", "float8", "numeric"]);
-
-/** A result as a table for people: numbers to the right, NULL as such, the number of rows below. */
-export function formatTable({ columns, rows }: Result): string {
-  const cells = rows.map((row) => row.map((value) => value ?? "NULL"));
-  const widths = columns.map(({ name }, index) =>
-    Math.max(name.length, ...cells.map((row) => row[index]?.length ?? 0)),
-  );
-  const line = (values: readonly string[], right: (index: number) => boolean): string =>
-    values
-      .map((value, index) =>
-        right(index) ? value.padStart(widths[index] ?? 0) : value.padEnd(widths[index] ?? 0),
-      )
-      .join(" | ")
-      .trimEnd();
-  const count = `(${rows.length} ${rows.length === 1 ? "row" : "rows"})`;
-  if (columns.length === 0) return count;
-  return [
-    line(
-      columns.map(({ name }) => name),
-      () => false,
-    ),
-    widths.map((width) => "-".repeat(width)).join("-+-"),
-    ...cells.map((row) => line(row, (index) => numeric.has(columns[index]?.type ?? ""))),
-    count,
-  ].join("\n");
 }

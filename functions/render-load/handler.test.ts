@@ -1,0 +1,61 @@
+import { expect } from "chai";
+import { contractsBundle, contractsDir } from "../../contracts/bundle.ts";
+import { type LoadTemplates, readLoadTemplates } from "../../warehouse/load.ts";
+import { renderLoad } from "./handler.ts";
+
+describe("render-load", () => {
+  let bundle: string;
+  let templates: LoadTemplates;
+  before(async () => {
+    bundle = JSON.stringify(await contractsBundle([contractsDir]));
+    templates = await readLoadTemplates();
+  });
+
+  /** The loads of a batch whose export job wrote `metrics`. */
+  async function render(metrics: string, event: unknown = { batchId: "b1" }) {
+    const objects = new Map([
+      ["staging/runs/b1/export.json", metrics],
+      ["artifacts/contracts.json", bundle],
+    ]);
+    const store = {
+      getText: async (bucket: string, key: string): Promise<string> => {
+        const text = objects.get(`${bucket}/${key}`);
+        if (text === undefined) throw new Error(`s3://${bucket}/${key} does not exist`);
+        return text;
+      },
+    };
+    return renderLoad(event, { store, staging: "staging", artifacts: "artifacts", templates });
+  }
+  const failure = (metrics: string, event?: unknown): Promise<string> =>
+    render(metrics, event).then(
+      () => "nothing was refused",
+      (error: unknown) => String(error),
+    );
+  const path = "s3://staging/exports/order_history/batch=b1/";
+
+  it("renders a load for each table with rows, and none for a table without", async () => {
+    const datasets = { order_history: { rows: 12, path, files: 1 }, campaigns: { rows: 0, path } };
+    const { loads } = await render(JSON.stringify({ step: "export", datasets }));
+    expect(loads.map(({ table, rows }) => ({ table, rows }))).to.deep.equal([
+      { table: "order_history", rows: 12 },
+    ]);
+    expect(loads[0]?.statements[1]).to.equal(
+      `COPY order_history_batch FROM '${path}' IAM_ROLE default FORMAT AS PARQUET`,
+    );
+    expect(loads[0]?.statements.at(-1)).to.match(
+      /^MERGE INTO stage\.order_history USING order_history_latest ON/,
+    );
+  });
+
+  it("says what is wrong with its input", async () => {
+    expect(await failure("{}", {})).to.contain("batchId");
+    expect(await failure("{}", { batchId: "../x" })).to.contain("batchId");
+    expect(await failure("{}")).to.contain("s3://staging/runs/b1/export.json is not what was expected");
+    expect(await failure("{")).to.contain("s3://staging/runs/b1/export.json is no JSON");
+    expect(await failure("{}", { batchId: "b2" })).to.contain(
+      "s3://staging/runs/b2/export.json does not exist",
+    );
+    const unknown = JSON.stringify({ datasets: { ordres: { rows: 1, path } } });
+    expect(await failure(unknown)).to.contain("no contract has the warehouse table 'ordres'");
+  });
+});
