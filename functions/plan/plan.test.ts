@@ -1,5 +1,7 @@
 import { expect } from "chai";
 import { planned, TestPipeline } from "../testing/pipeline.ts";
+import { rejection } from "../testing/rejection.ts";
+import { createHandler } from "./handler.ts";
 
 const datasets = (plan: { extracts: { dataset: string }[] }): string[] =>
   plan.extracts.map(({ dataset }) => dataset);
@@ -7,16 +9,6 @@ const datasets = (plan: { extracts: { dataset: string }[] }): string[] =>
 /** Keys of the drops that a plan reads. */
 function dropsOf(plan: Awaited<ReturnType<TestPipeline["planOf"]>>): string[] {
   return plan.extracts.flatMap((one) => (one.kind === "csv" ? one.objects.map(({ key }) => key) : []));
-}
-
-async function rejection(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof Error) return error;
-    throw error;
-  }
-  throw new Error("expected a rejection");
 }
 
 describe("plan", () => {
@@ -331,7 +323,6 @@ describe("plan", () => {
           return found;
         },
       };
-      const { createHandler } = await import("./handler.ts");
       const answer = await createHandler({ ...pipeline.deps, store: late })({
         execution: pipeline.execution(),
         input: {},

@@ -52,7 +52,7 @@ export async function readMetrics(
   });
   const metrics: StepMetrics[] = [];
   for (const { key } of files) {
-    const value: unknown = JSON.parse(await store.getText(bucket, key));
+    const value = parseFile(await store.getText(bucket, key), `s3://${bucket}/${key}`);
     // Steps also leave other notes there, such as the snapshots a rollback returns to.
     if (typeof value !== "object" || value === null || !("step" in value)) continue;
     const parsed = stepMetrics.safeParse(value);
@@ -62,6 +62,16 @@ export async function readMetrics(
     metrics.push(parsed.data);
   }
   return metrics.sort((a, b) => a.started_at.localeCompare(b.started_at));
+}
+
+function parseFile(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${where} is no JSON: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 const sum = (of: Readonly<Record<string, number>>): number =>
@@ -77,7 +87,7 @@ export function totalsOf(metrics: readonly StepMetrics[]): Map<string, DatasetTo
   const totals = new Map<string, DatasetTotals>();
   for (const name of names) {
     let read: number | undefined;
-    let loaded: number | undefined;
+    let loaded = 0;
     const deduplicated: Record<string, number> = {};
     const quarantined: Record<string, number> = {};
     const refused: DatasetMetrics["refused"] = [];
@@ -92,8 +102,8 @@ export function totalsOf(metrics: readonly StepMetrics[]): Map<string, DatasetTo
         refused.push(...dataset.refused);
       }
     }
-    if (read === undefined || loaded === undefined) continue;
-    totals.set(name, { read, loaded, deduplicated, quarantined, refused });
+    // What was extracted and not cleaned has not been loaded.
+    if (read !== undefined) totals.set(name, { read, loaded, deduplicated, quarantined, refused });
   }
   return totals;
 }

@@ -11,6 +11,13 @@ import {
 const isMissing = (error: unknown): boolean =>
   error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 
+function unreadable(bucket: string, key: string, error: unknown): Error {
+  const why = error instanceof Error ? error.message : String(error);
+  return new Error(`s3://${bucket}/${key} cannot be read: ${why}. Check the file and its permissions.`, {
+    cause: error,
+  });
+}
+
 /** An object store in a directory: each bucket is a folder under the root, each key a file's path in it. */
 export class DirectoryStore implements ObjectStore {
   readonly root: string;
@@ -78,10 +85,12 @@ export class DirectoryStore implements ObjectStore {
       stats = await stat(file);
     } catch (error) {
       if (isMissing(error)) return undefined;
-      throw error;
+      throw unreadable(bucket, key, error);
     }
     if (!stats.isFile()) return undefined;
-    const etag = await md5Of(file);
+    const etag = await md5Of(file).catch((error: unknown) => {
+      throw unreadable(bucket, key, error);
+    });
     return { bucket, key, size: stats.size, etag, version: etag, lastModified: stats.mtime.toISOString() };
   }
 
@@ -91,7 +100,7 @@ export class DirectoryStore implements ObjectStore {
       entries = await readdir(this.pathOf(bucket, folder), { withFileTypes: true });
     } catch (error) {
       if (isMissing(error)) return;
-      throw error;
+      throw unreadable(bucket, folder, error);
     }
     for (const entry of entries) {
       if (entry.isDirectory()) yield* this.#keys(bucket, `${folder}${entry.name}/`);
