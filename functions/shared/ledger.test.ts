@@ -98,6 +98,12 @@ describe("ledger", () => {
       expect(await ledger.unclaimed([object("1", "drops/a.csv")])).to.deep.equal([]);
     });
 
+    it("take the longest keys and versions that S3 has", async () => {
+      const long = object("v".repeat(100), `drops/${"å".repeat(509)}`);
+      expect(await ledger.claim(long, "b1")).to.equal(true);
+      expect(await ledger.unclaimed([long])).to.deep.equal([]);
+    });
+
     it("are looked up for more objects than one request takes", async () => {
       const objects = Array.from({ length: 230 }, (_, index) => object("1", `drops/${index}.csv`));
       for (const one of [objects[0], objects[150], objects[229]]) if (one) await ledger.claim(one, "b1");

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb";
 import {
   BatchGetCommand,
@@ -59,7 +60,16 @@ const claimSchema = z.object({
   superseded: z.boolean(),
 });
 
-const objectSk = (claim: ObjectClaim): string => `object#${claim.bucket}/${claim.key}#${claim.version}`;
+/** S3 keys have up to 1024 bytes, as many as a whole sort key, which also holds bucket and version. */
+const longestKeyBytes = 700;
+
+function objectPrefix({ bucket, key }: ObjectClaim): string {
+  const name =
+    Buffer.byteLength(key) <= longestKeyBytes ? key : createHash("sha256").update(key).digest("hex");
+  return `object#${bucket}/${name}#`;
+}
+
+const objectSk = (claim: ObjectClaim): string => `${objectPrefix(claim)}${claim.version}`;
 const watermarkSk = (dataset: string): string => `watermark#${dataset}`;
 const batchSk = (batchId: string): string => `batch#${batchId}`;
 
@@ -205,7 +215,7 @@ export class Ledger {
    * @returns false when another batch has processed this version already
    */
   async claim(object: ObjectClaim, batchId: string): Promise<boolean> {
-    const siblings = (await this.#query(`object#${object.bucket}/${object.key}#`))
+    const siblings = (await this.#query(objectPrefix(object)))
       .map((item) => claimSchema.parse(item))
       // The prefix also matches a key that goes on after "#".
       .filter((item) => item.object_key === object.key && item.sk !== objectSk(object));

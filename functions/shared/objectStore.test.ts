@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { S3Client } from "@aws-sdk/client-s3";
 import { expect } from "chai";
 import { rejection } from "../testing/rejection.ts";
-import { parseS3Uri, S3ObjectStore } from "./objectStore.ts";
+import { S3ObjectStore } from "./objectStore.ts";
 
 const version = (key: string, id: string, latest: boolean, etag = "e") =>
   `<Version><Key>${key}</Key><VersionId>${id}</VersionId><IsLatest>${latest}</IsLatest>` +
@@ -91,10 +91,5 @@ describe("S3 object store", () => {
     expect((await rejection(store.getText("bucket", "gone.json"))).message).to.equal(
       "s3://bucket/gone.json does not exist",
     );
-  });
-
-  it("takes URIs apart", () => {
-    expect(parseS3Uri("s3://b/c/d")).to.deep.equal({ bucket: "b", key: "c/d" });
-    expect(() => parseS3Uri("http://b/c")).to.throw("is no S3 URI");
   });
 });

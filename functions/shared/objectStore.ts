@@ -44,13 +44,6 @@ export class ObjectNotFoundError extends Error {
   }
 }
 
-/** The key part of `s3://bucket/key` and its bucket. @throws Error when the text is no such URI. */
-export function parseS3Uri(uri: string): { bucket: string; key: string } {
-  const match = /^s3:\/\/([^/]+)\/(.*)$/.exec(uri);
-  if (!match?.[1]) throw new Error(`"${uri}" is no S3 URI; expected s3://bucket/key`);
-  return { bucket: match[1], key: match[2] ?? "" };
-}
-
 const unquoted = (etag: string | undefined): string => (etag ?? "").replaceAll('"', "");
 
 /** S3 answers the version id "null" for objects written while the bucket kept no versions. */
