@@ -85,7 +85,6 @@ describe("contract", () => {
       head("t", zone("staging")) + line("physicalType: int"),
       "column number 1: name is missing",
     ],
-    ["a missing zone", head("t", "") + key, "custom property 'zone' is missing"],
     ["an unknown zone", head("t", zone("gold")) + key, `custom property 'zone' is "gold"`],
     ["no columns", `${head("t", zone("staging")).trimEnd()} []\n`, "must list at least one column"],
     ["text that is no YAML", "name: [", "x.yaml: not YAML"],
@@ -95,10 +94,10 @@ describe("contract", () => {
       "warehouse.by 'day' is not a column; the columns are id",
     ],
     [
-      "a merge without a key",
+      "a table without a key",
       head("t", `${zone("curated")}, {property: warehouse, value: {table: t, load: merge}}`) +
         line("name: a, physicalType: int"),
-      "warehouse.load 'merge' needs a primary key",
+      "there is no primary key; mark the columns",
     ],
     [
       "a gap in the key's positions",
@@ -131,6 +130,31 @@ describe("contract", () => {
     });
   }
 
+  it("refuses a hash column of another type, and a hash or a summary of columns that are not there", () => {
+    const text =
+      head("t", "{property: summaries, value: [{dimension: region, measure: id}]}") +
+      line(
+        "name: id, physicalType: varchar(64), primaryKey: true, primaryKeyPosition: 1, required: true, " +
+          "customProperties: [{property: hashExcept, value: [row_no]}]",
+      );
+    const problems = problemsOf(text).join("\n");
+    expect(problems).to.contain("hashExcept of 'id': 'row_no' is not a column");
+    expect(problems).to.contain("must be char(64), not varchar(64)");
+    expect(problems).to.contain("summaries: dimension 'region' is not a column");
+    expect(problems).to.contain("summaries: measure 'id' is varchar(64); exact sums need");
+  });
+
+  it("loads a user's own contract, whose zone follows from its warehouse table", async () => {
+    const superstore = path.join(contractsDir, "../examples/superstore/superstore.yaml");
+    const contract = (await loadAll([contractsDir, superstore])).find(
+      ({ name }) => name === "superstore_orders",
+    );
+    expect(contract?.zone).to.equal("curated");
+    expect(contract?.key).to.deep.equal(["line_key"]);
+    expect(contract?.columns[0]?.hashExcept).to.deep.equal(["row_id"]);
+    expect(contract?.summaries).to.deep.include({ dimension: "region", measure: "sales" });
+  });
+
   it("maps types to each engine", () => {
     const names = ["varchar(20)", "decimal(18,4)", "smallint", "double", "timestamp"].map((text) => {
       const type = parseColumnType(text);
@@ -139,7 +163,7 @@ describe("contract", () => {
     expect(names).to.deep.equal([
       ["VARCHAR(20)", "string", "string"],
       ["DECIMAL(18,4)", "decimal(18,4)", "decimal(18,4)"],
-      ["SMALLINT", "int", "int"],
+      ["INTEGER", "int", "int"],
       ["DOUBLE PRECISION", "double", "double"],
       ["TIMESTAMP", "timestamp", "timestamp"],
     ]);

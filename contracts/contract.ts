@@ -100,7 +100,7 @@ const warehouseSchema = z.looseObject({
 });
 
 const contractExtras = z.object({
-  zone: z.enum(zones),
+  zone: z.enum(zones).optional(),
   feeds: z.string().min(1).optional(),
   precedence: z.int().min(1).optional(),
   source: sourceSchema.optional(),
@@ -109,6 +109,7 @@ const contractExtras = z.object({
   eventTime: z.string().min(1).optional(),
   maxFailedShare: z.number().min(0).max(1).optional(),
   warehouse: warehouseSchema.optional(),
+  summaries: z.array(z.object({ dimension: z.string(), measure: z.string() })).default([]),
 });
 
 const format = z.union([
@@ -126,6 +127,7 @@ const columnExtras = z.object({
     })
     .optional(),
   partitionTransform: z.enum(transforms).optional(),
+  hashExcept: z.array(z.string()).optional(),
 });
 
 export type Document = Readonly<Record<string, unknown>>;
@@ -152,6 +154,8 @@ export interface Column {
     readonly default?: string | number | boolean;
   };
   readonly relationships: readonly { readonly table: string; readonly column: string }[];
+  /** The column is made here: a hash of the record without these columns. */
+  readonly hashExcept?: readonly string[];
 }
 
 /** One dataset: the typed view of an ODCS document. */
@@ -161,6 +165,7 @@ export interface Contract {
   readonly version: string;
   readonly owner: string;
   readonly description: string;
+  /** By default curated with a warehouse table, else staging. */
   readonly zone: (typeof zones)[number];
   /** The table this dataset is merged into, when it is only a source. */
   readonly feeds?: string;
@@ -171,6 +176,8 @@ export interface Contract {
   readonly eventTime?: string;
   readonly maxFailedShare?: number;
   readonly warehouse?: { readonly table: string; readonly load: "merge" | "replace"; readonly by?: string };
+  /** Sums of `measure` by `dimension` that a run prints. */
+  readonly summaries: readonly { readonly dimension: string; readonly measure: string }[];
   readonly columns: readonly Column[];
   /** Names of the primary key's columns in order; empty when there is none. */
   readonly key: readonly string[];
@@ -292,6 +299,7 @@ function parseColumn(file: string, property: Property, problems: string[]): Colu
     sourceName: extra.sourceName ?? property.name,
     conform: definedOnly(extra.conform ?? {}),
     relationships,
+    ...(extra.hashExcept && { hashExcept: extra.hashExcept }),
   };
 }
 
@@ -348,21 +356,34 @@ function checkWithin(contract: Omit<Contract, "document">, problems: string[]): 
       `${file}: feeds '${contract.feeds}' needs precedence (1 wins over 2 when two sources hold the same version)`,
     );
   }
-  if (contract.feeds && contract.key.length === 0) {
+  if (contract.key.length === 0) {
     problems.push(
-      `${file}: feeds '${contract.feeds}' needs a primary key: mark its columns with primaryKey and primaryKeyPosition`,
+      `${file}: there is no primary key; mark the columns that identify a record with primaryKey and primaryKeyPosition, or, ` +
+        "where there are none, add a char(64) key column with the custom property hashExcept: [<columns that do not count>]",
     );
+  }
+  for (const column of columns) {
+    for (const except of column.hashExcept ?? []) known(`hashExcept of '${column.name}':`, except);
+    if (column.hashExcept && column.physicalType !== "char(64)") {
+      problems.push(
+        `${file}: column '${column.name}': hashExcept makes a SHA-256 in hex; its physicalType must be char(64), not ${column.physicalType}`,
+      );
+    }
+  }
+  for (const { dimension, measure } of contract.summaries) {
+    known("summaries: dimension", dimension);
+    const found = known("summaries: measure", measure);
+    if (found && !["decimal", "int", "bigint", "smallint"].includes(found.type.kind)) {
+      problems.push(
+        `${file}: summaries: measure '${measure}' is ${found.physicalType}; exact sums need a decimal or an integer`,
+      );
+    }
   }
   const { warehouse } = contract;
   if (!warehouse) return;
   if (contract.zone === "source") {
     problems.push(
       `${file}: warehouse is for tables; a dataset of zone 'source' has none (set it on '${contract.feeds ?? "the table"}')`,
-    );
-  }
-  if (warehouse.load === "merge" && contract.key.length === 0) {
-    problems.push(
-      `${file}: warehouse.load 'merge' needs a primary key; mark its columns, or use load: replace with by: <column>`,
     );
   }
   if (warehouse.load === "merge" && warehouse.by !== undefined) {
@@ -451,7 +472,7 @@ export function contractOf(file: string, document: unknown): Contract {
     owner: parsed.team.name,
     description: parsed.description.purpose,
     ...definedOnly({ ...extra, warehouse: extra.warehouse && definedOnly(extra.warehouse) }),
-    zone: extra.zone,
+    zone: extra.zone ?? (extra.warehouse ? "curated" : "staging"),
     columns,
     key,
     partitions,

@@ -32,8 +32,9 @@ export function parseColumnType(text: string): ColumnType | undefined {
 
 type Names = Record<Exclude<ColumnType["kind"], "varchar" | "char" | "decimal">, string>;
 
+// Iceberg has no 16-bit integer: a smallint is an int everywhere, since COPY converts no type into another.
 const redshiftNames: Names = {
-  smallint: "SMALLINT",
+  smallint: "INTEGER",
   int: "INTEGER",
   bigint: "BIGINT",
   double: "DOUBLE PRECISION",
@@ -42,7 +43,6 @@ const redshiftNames: Names = {
   timestamp: "TIMESTAMP",
 };
 
-// Parquet and Iceberg have no 16-bit integer, so every engine on the lake keeps a smallint as an int.
 const icebergNames: Names = {
   smallint: "int",
   int: "int",

@@ -67,8 +67,7 @@ export function loadStatements(contract: Contract, exportPath: string, templates
       ...common,
       by: quoted(by),
       batch_columns: names.map(ofBatch).join(", "),
-      // Without a key a row is known by all its columns: exact copies count once, as everywhere before the load.
-      batch_key: (key.length > 0 ? key : names).map(ofBatch).join(", "),
+      batch_key: key.map(ofBatch).join(", "),
     }),
   );
 }

@@ -21,14 +21,14 @@ function definition(contract: WarehouseContract, column: Column): string {
 
 /**
  * Rows of one key lie on one node, so that a merge moves nothing; of a key of several columns Redshift picks by use.
- * Rows lie in the order of the column that dashboards filter by: the replaced day, the event time, else the key.
+ * Rows lie in the order of the column that dashboards filter by: the replaced day or the event time.
  */
 function layout(contract: WarehouseContract): string {
   const [first, second] = contract.key;
-  const sort = contract.warehouse.by ?? contract.eventTime ?? first;
+  const sort = contract.warehouse.by ?? contract.eventTime;
   const distribution =
     first !== undefined && second === undefined ? `DISTKEY (${quoted(first)})` : "DISTSTYLE AUTO";
-  return `${distribution}${sort === undefined ? "" : ` SORTKEY (${quoted(sort)})`}`;
+  return `${distribution} SORTKEY ${sort === undefined ? "AUTO" : `(${quoted(sort)})`}`;
 }
 
 /** CREATE TABLE of the base table in schema stage. The primary key informs the planner; Redshift does not enforce it. */
@@ -36,7 +36,7 @@ export function createTable(contract: WarehouseContract): string {
   const lines = [
     ...contract.columns.map((column) => definition(contract, column)),
     ...technicalColumns.map(({ name, type }) => `${name} ${type} NOT NULL`),
-    ...(contract.key.length > 0 ? [`PRIMARY KEY (${contract.key.map(quoted).join(", ")})`] : []),
+    `PRIMARY KEY (${contract.key.map(quoted).join(", ")})`,
   ];
   return `CREATE TABLE stage.${contract.warehouse.table} (\n  ${lines.join(",\n  ")}\n) ${layout(contract)}`;
 }

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect } from "chai";
@@ -123,6 +123,23 @@ describe("local warehouse", function () {
     });
   });
 
+  it("refuses text that is no UTF-8 instead of loading a replacement for it", async () => {
+    const statements = await load(sales, "sales-types");
+    const file = path.join(lake, bucket, "exports/sales/batch=sales-types/part-0.parquet");
+    const bytes = await readFile(file);
+    bytes.writeUInt8(0xff, bytes.indexOf("äöüß"));
+    await writeFile(file, bytes);
+    expect(await failure(runner("loader").run(statements))).to.contain("cannot be read as Parquet");
+  });
+
+  it("says that it cannot be opened, and what to do", async () => {
+    const file = path.join(dir, "a-file");
+    await writeFile(file, "");
+    expect(await failure(Warehouse.open({ dir: file, lake }))).to.contain(
+      `the local warehouse ${file} cannot be opened`,
+    );
+  });
+
   describe("loads", () => {
     const state = (): Promise<(string | null)[][]> =>
       rows("SELECT sale_id, amount, version_at::DATE, batch_id FROM stage.sales ORDER BY sale_id");
@@ -214,6 +231,10 @@ describe("local warehouse", function () {
       const first = await again.dataApi("owner").batchExecuteStatement(insert);
       const second = await again.dataApi("owner").batchExecuteStatement(insert);
       expect(second.Id).to.equal(first.Id);
+      const long = { ...insert, ClientToken: "x".repeat(65) };
+      expect(await failure(again.dataApi("owner").batchExecuteStatement(long))).to.contain(
+        "1 to 64 are allowed",
+      );
       await again.close();
       again = await Warehouse.open({ dir: place, lake });
       const third = await again.dataApi("owner").batchExecuteStatement(insert);

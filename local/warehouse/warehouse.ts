@@ -91,20 +91,24 @@ export class Warehouse {
   /** Statements of this process; those of earlier ones are in redshift.statements. */
   readonly #statements = new Map<string, Statement>();
   readonly #running = new Map<string, Promise<void>>();
-  readonly #tokens = new Map<string, { id: string; digest: string }>();
+  readonly #tokens: Map<string, { id: string; digest: string }>;
 
-  private constructor(db: PGlite, lake: string) {
+  private constructor(db: PGlite, lake: string, tokens: Map<string, { id: string; digest: string }>) {
     this.#db = db;
     this.#lake = lake;
+    this.#tokens = tokens;
   }
 
   /** Opens the warehouse, creating it when it is not there. @throws Error when the directory cannot be used */
   static async open({ dir, lake }: WarehouseOptions): Promise<Warehouse> {
     try {
-      if (dir !== undefined) await mkdir(path.dirname(dir), { recursive: true });
+      if (dir !== undefined) await mkdir(dir, { recursive: true });
       const db = await PGlite.create(dir ?? "memory://");
       await db.exec(await readFile(path.join(import.meta.dirname, "bootstrap.sql"), "utf8"));
-      return new Warehouse(db, lake);
+      const { rows } = await db.query<{ token: string; id: string; digest: string }>(
+        "SELECT client_token AS token, id, digest FROM redshift.statements WHERE client_token IS NOT NULL",
+      );
+      return new Warehouse(db, lake, new Map(rows.map(({ token, id, digest }) => [token, { id, digest }])));
     } catch (error) {
       throw new Error(
         `the local warehouse ${dir ?? "in memory"} cannot be opened (${message(error)}); check the directory's permissions ` +
@@ -139,7 +143,7 @@ export class Warehouse {
             `Sqls has ${Sqls.length} statements; 1 to ${maxBatch} are allowed`,
           );
         }
-        return { Id: await this.#submit(as, Sqls, ClientToken) };
+        return { Id: this.#submit(as, Sqls, ClientToken) };
       },
       executeStatement: async ({ Sql, ClientToken }) => ({ Id: await this.#submit(as, [Sql], ClientToken) }),
       describeStatement: ({ Id }) => this.#describe(Id),
@@ -165,10 +169,16 @@ export class Warehouse {
   }
 
   /** Starts statements as one transaction and returns at once, as the Data API does. */
-  async #submit(as: string, sqls: readonly string[], token: string | undefined): Promise<string> {
+  #submit(as: string, sqls: readonly string[], token: string | undefined): string {
     const digest = digestOf(sqls);
     if (token !== undefined) {
-      const earlier = this.#tokens.get(token) ?? (await this.#remembered(token));
+      if (!/^.{1,64}$/s.test(token)) {
+        throw new DataApiError(
+          "ValidationException",
+          `ClientToken has ${token.length} characters; 1 to 64 are allowed`,
+        );
+      }
+      const earlier = this.#tokens.get(token);
       if (earlier && earlier.digest !== digest) {
         throw new DataApiError(
           "ValidationException",
@@ -203,14 +213,6 @@ export class Warehouse {
     };
     this.#running.set(id, run());
     return id;
-  }
-
-  async #remembered(token: string): Promise<{ id: string; digest: string } | undefined> {
-    const { rows } = await this.#db.query<{ id: string; digest: string }>(
-      "SELECT id, digest FROM redshift.statements WHERE client_token = $1",
-      [token],
-    );
-    return rows[0];
   }
 
   async #describe(id: string): Promise<StatementDescription> {
