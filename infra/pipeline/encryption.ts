@@ -98,9 +98,11 @@ export class Encryption extends pulumi.ComponentResource {
       grantsForServices(["dynamodb", "glue", "redshift", "redshift-serverless", "lambda"]),
       useByService("Notifications", ["events.amazonaws.com", "s3.amazonaws.com"]),
       exportLogs(),
+      // Glue has one key for all that a job writes, its logs included.
+      logGroups("JobLogGroups", `/aws-glue/jobs/${name}-*`),
     ]);
     this.logsKey = createKey("logs", "Logs, alarms and traces", [
-      logGroups(),
+      logGroups("LogGroups", `*${name}*`),
       useByService("Alarms", ["cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"]),
       useThroughServices(["logs", "sns", "s3"]),
       useByOwnRoles(),
@@ -217,9 +219,9 @@ export class Encryption extends pulumi.ComponentResource {
       };
     }
 
-    function logGroups(): Statement {
+    function logGroups(sid: string, groups: string): Statement {
       return {
-        sid: "LogGroups",
+        sid,
         principals: { Service: arns.place.apply(({ region }) => `logs.${region}.amazonaws.com`) },
         actions: [
           "kms:Decrypt",
@@ -231,7 +233,7 @@ export class Encryption extends pulumi.ComponentResource {
         ],
         resources: ["*"],
         conditions: {
-          ArnLike: { "kms:EncryptionContext:aws:logs:arn": arns.logGroup(`*${name}*`) },
+          ArnLike: { "kms:EncryptionContext:aws:logs:arn": arns.logGroup(groups) },
         },
       };
     }

@@ -1,0 +1,115 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import type { Artifact } from "../package/artifacts.ts";
+import { networkInterfaces, type Placement, sendTo, sendTraces, useKeyThrough, writeLogs } from "./grants.ts";
+import { type Statement, WorkloadRole } from "./iam.ts";
+import { Arns, type Place } from "./place.ts";
+import { type Transform, transformed } from "./transform.ts";
+
+/** What all functions of a component have in common. */
+export interface FunctionDefaults {
+  readonly place: pulumi.Input<Place>;
+  readonly network: Placement;
+  readonly dataKeyArn: pulumi.Input<string>;
+  readonly logsKeyArn: pulumi.Input<string>;
+  /** Days, one of CloudWatch's values. @default 30 */
+  readonly logRetentionDays?: pulumi.Input<number> | undefined;
+  /** MB. @default 512 */
+  readonly memoryMegabytes?: pulumi.Input<number> | undefined;
+  /** Executions at the same time, at most. @default 2 */
+  readonly reservedConcurrency?: pulumi.Input<number> | undefined;
+  readonly permissionsBoundary?: pulumi.Input<string> | undefined;
+  /** Queue for events that the function failed on. */
+  readonly failures: aws.sqs.Queue;
+  readonly transform?: { readonly function?: Transform<aws.lambda.FunctionArgs> } | undefined;
+}
+
+export interface PrivateFunctionArgs extends FunctionDefaults {
+  readonly description: string;
+  readonly bundle: Artifact;
+  /** Seconds. @default 60 */
+  readonly timeoutSeconds?: number;
+  readonly environment?: Readonly<Record<string, pulumi.Input<string>>>;
+  /** What it may do beside logging and tracing, by concern. */
+  readonly policies?: Readonly<Record<string, readonly Statement[]>>;
+  readonly layers?: readonly pulumi.Input<string>[];
+}
+
+/**
+ * A Lambda function in the VPC: arm64, traced, its environment encrypted, with a role and a log group of its own, and
+ * failed events kept in a queue.
+ */
+export class PrivateFunction extends pulumi.ComponentResource {
+  readonly function: aws.lambda.Function;
+  readonly role: WorkloadRole;
+  readonly logGroup: aws.cloudwatch.LogGroup;
+  /** Made from the name, so that it is known before the function exists. */
+  readonly arn: pulumi.Output<string>;
+
+  constructor(name: string, args: PrivateFunctionArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("securecart:lambda:PrivateFunction", name, {}, opts);
+    const arns = new Arns(args.place);
+    this.logGroup = new aws.cloudwatch.LogGroup(
+      name,
+      {
+        name: `/aws/lambda/${name}`,
+        retentionInDays: args.logRetentionDays ?? 30,
+        kmsKeyId: args.logsKeyArn,
+      },
+      { parent: this },
+    );
+    this.role = new WorkloadRole(
+      name,
+      {
+        place: args.place,
+        description: `Lambda function ${name}`,
+        trust: "lambda.amazonaws.com",
+        permissionsBoundary: args.permissionsBoundary,
+        policies: {
+          runtime: [
+            writeLogs(arns, [this.logGroup.name]),
+            sendTraces,
+            sendTo(arns, args.failures.name),
+            ...networkInterfaces(arns, args.network),
+          ],
+          keys: [useKeyThrough(arns, args.dataKeyArn, ["dynamodb", "lambda", "s3", "sqs"])],
+          ...args.policies,
+        },
+      },
+      { parent: this },
+    );
+    this.function = new aws.lambda.Function(
+      ...transformed(
+        args.transform?.function,
+        name,
+        {
+          name,
+          description: args.description,
+          role: this.role.arn,
+          runtime: "nodejs22.x",
+          architectures: ["arm64"],
+          handler: "index.handler",
+          code: new pulumi.asset.FileArchive(args.bundle.file),
+          memorySize: args.memoryMegabytes ?? 512,
+          timeout: args.timeoutSeconds ?? 60,
+          reservedConcurrentExecutions: args.reservedConcurrency ?? 2,
+          kmsKeyArn: args.dataKeyArn,
+          environment: { variables: { ...args.environment } },
+          ...(args.layers && { layers: [...args.layers] }),
+          tracingConfig: { mode: "Active" },
+          loggingConfig: { logFormat: "JSON", logGroup: this.logGroup.name },
+          deadLetterConfig: { targetArn: arns.regional("sqs", args.failures.name) },
+          vpcConfig: { subnetIds: args.network.subnetIds, securityGroupIds: [args.network.securityGroupId] },
+        },
+        { parent: this, dependsOn: [this.role] },
+      ),
+    );
+    new aws.lambda.FunctionEventInvokeConfig(
+      name,
+      { functionName: this.function.name, maximumRetryAttempts: 2, maximumEventAgeInSeconds: 3600 },
+      { parent: this },
+    );
+    this.arn = arns.regional("lambda", pulumi.interpolate`function:${this.function.name}`);
+    this.registerOutputs({ arn: this.arn });
+  }
+}
