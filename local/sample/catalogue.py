@@ -70,7 +70,7 @@ class Catalogue:
         self._rng = rng
         self._last = last_second
         self.customers = max(100, round(50 * scale) * 100)
-        self.sold = max(40, round(400 * scale))
+        self.sold = max(80, round(400 * scale))
         self.unsold = range(self.sold + 1, self.sold + 1 + UNSOLD)
         self.categories: list[str | None] = [None, *map(self.category, range(1, self.sold + 1 + UNSOLD))]
         self._prices = [0, *map(self._draw_price, range(1, self.sold + 1 + UNSOLD))]

@@ -71,13 +71,9 @@ class Changes:
         values = {"status": order.status, "shipping_amount": money(order.shipping), "updated_at": now}
         where = {"order_id": order.key}
         self.statements.append(update("orders", values, where))
-        self.statements.append(
-            update("order_items", {"line_status": order.lines[0].state, "updated_at": now}, where)
-        )
+        self.statements.append(update("order_items", {"line_status": order.lines[0].state, "updated_at": now}, where))
 
-    def new_orders(
-        self, model: OrderModel, first: int, mysql: MysqlOrders, dynamo: DynamoOrders
-    ) -> list[Order]:
+    def new_orders(self, model: OrderModel, first: int, mysql: MysqlOrders, dynamo: DynamoOrders) -> list[Order]:
         """Orders placed in the hour before `at`, in turn in MySQL and DynamoDB."""
         orders = []
         for place in range(NEW_ORDERS):

@@ -45,7 +45,7 @@ class Sample:
         self.variants: Counter[str] = Counter()
         self.rates = Rates(self.world, self._random("rates"), self.period.start, end)
         self.catalogue = Catalogue(self.world, self._random("catalogue"), scale, self.period.last_second)
-        self.ledger = Ledger(self.world, self.rates, self._categories())
+        self.ledger = Ledger(self.world, self.rates, self.catalogue.categories)
         spelling = Spelling(self.world, self._random("spelling"), self.variants)
         self.mysql = MysqlOrders(
             (output.open("sources/mysql/orders.csv"), output.open("sources/mysql/order_items.csv")),
@@ -61,15 +61,10 @@ class Sample:
         )
         self.late_drop = self._late_drop()
         later = Later(self.late_drop, MOST) if self.late_drop is not None else None
-        self.payments = Payments(
-            self.world, output, self.period, self._random("payments"), self.count, later
-        )
+        self.payments = Payments(self.world, output, self.period, self._random("payments"), self.count, later)
         self.model = OrderModel(self.world, self.rates, self.catalogue, self.period, self._random("orders"))
         self.campaigns = Campaigns(self.world, self._random("campaigns"), end, self.tallies["campaigns"])
         self.files: list[Json] = []
-
-    def _categories(self) -> list[str | None]:
-        return self.catalogue.categories
 
     def _random(self, purpose: str) -> Random:
         """A generator for each purpose, so that a change in one leaves the others as they are."""
@@ -134,7 +129,7 @@ class Sample:
 
     def _settle(self, final: Order, lines: list[Line], paid: Order | None = None) -> None:
         """Books an order of the final table with its payments, which follow from the order as it was paid."""
-        rows, booked = self.payments.write(paid or final)
+        _, booked = self.payments.write(paid or final)
         self.ledger.add(final, lines, booked, self.catalogue.segment(final.customer))
 
     def _new_orders(self, changes: Changes) -> None:

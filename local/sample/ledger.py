@@ -9,6 +9,7 @@ from .rates import Rates
 from .text import money
 from .world import UNCATEGORISED, World
 
+
 @dataclass
 class Revenue:
     """One region and category over all days; amounts in ten-thousandths of a US dollar."""

@@ -99,7 +99,9 @@ class Spelling:
 class MysqlOrders:
     """Tables orders and order_items, appended in the order of the surrogate numbers."""
 
-    def __init__(self, files: tuple[Sink, Sink], tallies: tuple[Tally, Tally], spelling: Spelling, expected: int) -> None:
+    def __init__(
+        self, files: tuple[Sink, Sink], tallies: tuple[Tally, Tally], spelling: Spelling, expected: int
+    ) -> None:
         self._orders, self._items = files
         self._order_tally, self._item_tally = tallies
         self._spelling = spelling
@@ -211,6 +213,7 @@ def count(tally: Tally, rows: int, lost: str | None) -> None:
 
 
 Item = dict[str, dict[str, Any]]
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 
 class DynamoOrders:
@@ -320,7 +323,7 @@ def change_line(at: int, micros: int, op: str, key: str, item: Item | None) -> b
     entry: dict[str, Any] = {"at": utc_iso(at, micros), "op": op, "keys": {"orderId": {"S": key}}}
     if item is not None:
         entry["item"] = item
-    return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return ENCODER.encode(entry).encode() + b"\n"
 
 
 def spoil_attributes(item: Item, defect: str, number: int) -> None:
