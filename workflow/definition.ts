@@ -1,5 +1,5 @@
 import { type StepName, steps } from "../functions/shared/plan.ts";
-import type { ChoiceRule, State, StateGraph, StateMachineDefinition } from "./asl.ts";
+import type { ChoiceRule, JsonObject, State, StateGraph, StateMachineDefinition } from "./asl.ts";
 import { exportTables } from "./exportTables.ts";
 import { loadTables } from "./loadTables.ts";
 import type { WorkflowNames } from "./names.ts";
@@ -25,8 +25,8 @@ const longestRunSeconds = 5 * 3600;
  * Load → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
  *
  * Variables: `plan` is the planning step's answer (the plan itself is in S3), `publishing` says whether this
- * execution has begun to change tables, `failure` what went wrong: `{Step, Error, Cause}`. Every failure passes
- * HandleFailure and ends in Failed.
+ * execution has begun to change tables, `failure` what went wrong: `{Step, Error, Cause}`, `aftermath` what went
+ * wrong while that was handled. Every failure passes HandleFailure and ends in Failed.
  */
 export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
   const onFailure = (step: string) => failTo("HandleFailure", "failure", step);
@@ -39,7 +39,7 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
     Start: {
       Type: "Pass",
       Comment: "Variables that the handling of a failure reads have a value from the beginning.",
-      Assign: { plan: {}, publishing: false, rollbackFailure: "" },
+      Assign: { plan: {}, publishing: false, aftermath: [] },
       Next: "Plan",
     },
     Plan: lambdaTask(
@@ -186,9 +186,10 @@ function optionalJob(
 
 /** What happens after any failure: tables back if they were touched, the lease given back, the end in Failed. */
 function failureStates(names: WorkflowNames): Record<string, State> {
-  const rollbackFailure = "{% ' Besides, the rollback failed: ' & $states.errorOutput.Cause %}";
-  const abortFailure =
-    "{% $rollbackFailure & ' Besides, the lease was not released: ' & $states.errorOutput.Cause %}";
+  const andThen = (what: string): JsonObject => ({
+    aftermath: `{% $append($aftermath, [' Besides, ${what}: ' & $states.errorOutput.Cause]) %}`,
+  });
+  const cause = "$failure.Step & ': ' & $failure.Cause & $join($aftermath)";
   return {
     HandleFailure: {
       Type: "Choice",
@@ -197,7 +198,7 @@ function failureStates(names: WorkflowNames): Record<string, State> {
     },
     Rollback: jobTask(names, "rollback", {
       next: "Abort",
-      onFailure: { ErrorEquals: ["States.ALL"], Assign: { rollbackFailure }, Next: "Abort" },
+      onFailure: { ErrorEquals: ["States.ALL"], Assign: andThen("the rollback failed"), Next: "Abort" },
     }),
     Abort: lambdaTask(
       names,
@@ -205,16 +206,20 @@ function failureStates(names: WorkflowNames): Record<string, State> {
       // One expression, because a member without a value is left out: there is no batch before a plan.
       `{% {'execution': {'id': $states.context.Execution.Id, 'startTime': $states.context.Execution.StartTime},
         'batchId': $plan.batchId, 'error': $failure.Error,
-        'cause': $failure.Step & ': ' & $failure.Cause & $rollbackFailure} %}`.replaceAll(/\s*\n\s*/g, " "),
+        'cause': ${cause}} %}`.replaceAll(/\s*\n\s*/g, " "),
       {
         next: "Failed",
-        onFailure: { ErrorEquals: ["States.ALL"], Assign: { rollbackFailure: abortFailure }, Next: "Failed" },
+        onFailure: {
+          ErrorEquals: ["States.ALL"],
+          Assign: andThen("the lease was not released"),
+          Next: "Failed",
+        },
       },
     ),
     Failed: {
       Type: "Fail",
       Error: "{% $failure.Error %}",
-      Cause: "{% $failure.Step & ': ' & $failure.Cause & $rollbackFailure %}",
+      Cause: `{% ${cause} %}`,
     },
   };
 }

@@ -73,7 +73,7 @@ function collectNames(node: Node, bound: Set<string>, read: Set<string>): void {
   if (node.type === "lambda" && Array.isArray(node.arguments))
     for (const item of node.arguments) bound.add(nameOf(item));
   if (node.type === "index") bound.add(nameOf(node.value));
-  if (node.focus !== undefined) bound.add(nameOf(node.focus));
+  for (const name of [node.focus, node.index]) if (typeof name === "string") bound.add(name);
   if (node.type === "variable" && node.value !== "" && node.value !== "$") read.add(nameOf(node.value));
 }
 
