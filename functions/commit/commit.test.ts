@@ -113,6 +113,10 @@ describe("commit and abort", () => {
     const marks = await pipeline.ledger.watermarks(["customers"]);
     expect(marks.get("customers")?.watermark).to.equal("2026-03-01T12:30:00.000Z");
     expect(await pipeline.ledger.loadedBatch()).to.equal(old.batch_id);
+    expect(await pipeline.ledger.batch(old.batch_id)).to.include({
+      committed_at: "2026-03-01T12:00:00.000Z",
+      ended_at: "2026-03-01T12:30:00.000Z",
+    });
   });
 
   it("refuses a batch that was never planned", async () => {
