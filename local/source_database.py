@@ -80,10 +80,10 @@ class SourceDatabase:
         return datetime.fromisoformat(found).replace(tzinfo=UTC)
 
     def has_changes(self, table: str, column: str, since: str) -> bool:
-        """True when a row's watermark lies at or after ``since`` (ISO, UTC)."""
+        """True when a row's watermark lies after ``since`` (ISO, UTC)."""
         time = datetime.fromisoformat(since).astimezone(UTC).replace(tzinfo=None)
         bound = f"TIMESTAMP('{time.isoformat(sep=' ', timespec='microseconds')}')"
-        return int(self._first(f"SELECT COUNT(*) FROM {table} WHERE {column} >= {bound}") or 0) > 0
+        return int(self._first(f"SELECT COUNT(*) FROM {table} WHERE {column} > {bound}") or 0) > 0
 
     def close(self) -> None:
         """Shuts the database down in good order; Derby reports that as an exception with state 08006."""

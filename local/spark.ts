@@ -108,7 +108,10 @@ export class SparkDriver {
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
     if (reply.ok) waiting?.resolve(reply.result);
-    else waiting?.reject(new DriverError(reply.error ?? { type: "Error", message: "no error given", trace: "" }));
+    else
+      waiting?.reject(
+        new DriverError(reply.error ?? { type: "Error", message: "no error given", trace: "" }),
+      );
   }
 
   #fail(error: Error): void {

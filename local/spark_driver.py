@@ -57,7 +57,8 @@ class Driver:
             "source_now": lambda: sources.now().isoformat(),
             "source_has_changes": sources.has_changes,
             "storage": self.storage,
-            "ping": lambda: "pong",
+            "cancel": lambda: spark.sparkContext.cancelAllJobs(),
+            "table_rows": self.table_rows,
         }
 
     def run_job(self, job: str, argv: list[str]) -> None:
@@ -65,6 +66,15 @@ class Driver:
         module = importlib.import_module(f"securecart.{job}")
         log.info("%s %s", job, " ".join(argv))
         module.main(argv)
+
+    def table_rows(self, tables: list[str]) -> dict[str, int]:
+        """Rows of Iceberg tables, from their file listing; a table that does not exist is left out."""
+        counts = {}
+        for table in tables:
+            if self.spark.catalog.tableExists(table):
+                row = self.spark.sql(f"SELECT coalesce(sum(record_count), 0) FROM {table}.files").first()
+                counts[table] = int(row[0]) if row is not None else 0
+        return counts
 
     def storage(self, table: str, column: str, value: str) -> dict[str, int]:
         """Files and bytes of an Iceberg table, and of what a scan for one partition value opens."""

@@ -138,13 +138,14 @@ def main(argv: list[str]) -> None:
     for extract in job.plan["extracts"]:
         if extract["kind"] != "dynamodb":
             continue
-        contract, export = job.contracts[extract["dataset"]], extract["export"]
-        lines = read_lines(job.spark, data_files(job.lake.landing, export))
-        records = parse_export(lines, contract, export["table"], export["to"])
+        contract = job.contracts[extract["dataset"]]
         found = parts.setdefault(contract.name, [])
-        found.append(records)
-        if extract["reconcile"]:
-            found.append(keys_of(records, contract))
+        for export in extract["exports"]:
+            lines = read_lines(job.spark, data_files(job.lake.landing, export))
+            records = parse_export(lines, contract, export["table"], export["to"])
+            found.append(records)
+            if extract["reconcile"] and export["type"] == "FULL_EXPORT":
+                found.append(keys_of(records, contract))
     metrics = {}
     for name, found in parts.items():
         path = job.lake.landing_batch(name, job.batch_id)

@@ -1,6 +1,6 @@
 """Extracts MySQL tables into landing batches over JDBC, each up to the bound that the plan fixed.
 
-A table is read incrementally by its watermark column, ``from <= watermark < to``; ``from`` lies a little before the
+A table is read incrementally by its watermark column, ``from < watermark <= to``; ``from`` lies a little before the
 last run's bound, so that rows committed late with an older time are found (the overlap's repetitions are recognised
 as already loaded). Rows deleted at the source leave no trace there: a reconciliation also reads the keys of the whole
 table, and the cleaning job deletes what is no longer among them.
@@ -67,9 +67,9 @@ def connect(url: str, secret: str | None) -> Database:
 def changed_rows_query(contract: Contract, extract: Mapping[str, Any], columns: str) -> str:
     """The rows of one extraction. The JDBC escape ``{ts '…'}`` is read by every driver alike."""
     watermark = extract["watermark_column"]
-    bound = f"{watermark} < {_timestamp(extract['to'])}"
+    bound = f"{watermark} <= {_timestamp(extract['to'])}"
     if extract["from"] is not None:
-        bound = f"{watermark} >= {_timestamp(extract['from'])} AND {bound}"
+        bound = f"{watermark} > {_timestamp(extract['from'])} AND {bound}"
     return f"SELECT {columns} FROM {extract['table']} WHERE {bound}"
 
 

@@ -1,0 +1,155 @@
+/** The commands of a laptop: `start` runs the pipeline, `query` asks the warehouse, `report` opens the last report. */
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import type { Json } from "../workflow/asl.ts";
+import { UserError, Workspace } from "./workspace.ts";
+
+const usage = `Usage
+  npm start -- [options]              run the pipeline once
+    --out DIR                         folder for everything the run keeps (default .local)
+    --scale N --seed N                size (1 = 20,000 orders) and seed of the sample, on first use
+    --contract FILE [--input PATH]    a dataset of your own, and the CSV file or folder to bring in
+    --backfill FROM..TO               process the days again from what has landed
+    --from STEP                       replay the last batch from this step
+    --event FILE                      the workflow's input, for example an S3 "Object Created" event
+  npm run query -- "<sql>" [--as ROLE] [--out DIR]
+  npm run report -- [--out DIR]       where the last report is
+`;
+
+const out = { type: "string", default: ".local" } as const;
+
+function number(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value >= least) return value;
+  throw new UserError(`--${name} ${text} is not a number of at least ${least}`);
+}
+
+async function inputFrom(values: {
+  backfill?: string | undefined;
+  event?: string | undefined;
+}): Promise<Json> {
+  if (values.event !== undefined) {
+    try {
+      return JSON.parse(await readFile(values.event, "utf8")) as Json;
+    } catch (error) {
+      throw new UserError(
+        `--event ${values.event} cannot be read as JSON: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+  }
+  if (values.backfill === undefined) return {};
+  const match = /^(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})$/.exec(values.backfill);
+  if (!match?.[1] || !match[2]) {
+    throw new UserError(
+      `--backfill ${values.backfill} is no range of days; write for example 2026-08-01..2026-08-07`,
+    );
+  }
+  return { backfill: { from: match[1], to: match[2] } };
+}
+
+async function runStart(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      out,
+      seed: { type: "string", default: "42" },
+      scale: { type: "string", default: "1" },
+      contract: { type: "string" },
+      input: { type: "string" },
+      backfill: { type: "string" },
+      from: { type: "string" },
+      event: { type: "string" },
+    },
+  });
+  const { contract, input, from } = values;
+  if (input !== undefined && contract === undefined) {
+    throw new UserError("--input needs --contract: the contract says how the file is to be read");
+  }
+  if ([values.backfill, values.event, from].filter((value) => value !== undefined).length > 1) {
+    throw new UserError("--backfill, --from and --event exclude each other");
+  }
+  const { start } = await import("./start.ts");
+  return start({
+    out: values.out,
+    seed: number("seed", values.seed, 0),
+    scale: number("scale", values.scale, 0.01),
+    workflowInput: await inputFrom(values),
+    ...(contract !== undefined && { contract }),
+    ...(input !== undefined && { input }),
+    ...(from !== undefined && { from }),
+  });
+}
+
+async function runQuery(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { out, as: { type: "string", default: "owner" } },
+  });
+  const [sql] = positionals;
+  if (positionals.length !== 1 || !sql) throw new UserError(`query takes one statement in quotes.\n${usage}`);
+  const workspace = new Workspace(values.out);
+  const unlock = await workspace.lock();
+  try {
+    const { Warehouse } = await import("./warehouse/warehouse.ts");
+    const { formatResult } = await import("./warehouse/formatResult.ts");
+    const warehouse = await Warehouse.open({ dir: workspace.warehouse, lake: workspace.lake });
+    try {
+      process.stdout.write(`${formatResult(await warehouse.query(sql, { as: values.as }))}\n`);
+      return 0;
+    } catch (error) {
+      process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+      return 1;
+    } finally {
+      await warehouse.close();
+    }
+  } finally {
+    await unlock();
+  }
+}
+
+async function runReport(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { out } });
+  const { reports } = new Workspace(values.out);
+  const latest = await readFile(path.join(reports, "latest"), "utf8").catch(() => undefined);
+  if (latest === undefined) throw new UserError(`${reports} holds no report yet; npm start writes one`);
+  const { readReport } = await import("./report/files.ts");
+  const { printSummary } = await import("./terminal/summary.ts");
+  const folder = path.join(reports, latest);
+  printSummary(await readReport(path.join(folder, "report.json")), {
+    report: path.relative(process.cwd(), path.join(folder, "report.html")),
+  });
+  return 0;
+}
+
+const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
+  start: runStart,
+  query: runQuery,
+  report: runReport,
+};
+
+/** Errors whose message is all a person needs; anything else is a defect and shows its trace. */
+const expected = new Set([
+  "UserError",
+  "ContractError",
+  "DialectError",
+  "DriverError",
+  "TypeError [ERR_PARSE_ARGS_UNKNOWN_OPTION]",
+]);
+
+async function main(): Promise<void> {
+  const [name = "", ...args] = process.argv.slice(2);
+  const command = commands[name];
+  if (!command) throw new UserError(`there is no command '${name}'.\n${usage}`);
+  process.exitCode = await command(args);
+}
+
+main().catch((error: unknown) => {
+  const isExpected =
+    error instanceof Error &&
+    (expected.has(error.name) || ("code" in error && String(error.code).startsWith("ERR_PARSE_ARGS")));
+  const text = error instanceof Error ? (isExpected ? error.message : error.stack) : String(error);
+  process.stderr.write(`${text}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,67 @@
+/** Fills a fresh workspace with sample data: the source systems' tables, change logs and CSV drops. */
+import { spawn } from "node:child_process";
+import { cp, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import path from "node:path";
+import type { Services } from "./services.ts";
+import { buckets, UserError, type Workspace } from "./workspace.ts";
+
+export interface SampleOptions {
+  readonly seed: number;
+  /** 1 is about 20,000 orders. */
+  readonly scale: number;
+}
+
+const exists = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
+
+/** Runs the generator. The sample appears as a whole or, after an interruption, not at all. */
+export async function generateSample(workspace: Workspace, { seed, scale }: SampleOptions): Promise<void> {
+  const target = workspace.sample;
+  if (await exists(target)) return;
+  const part = `${target}.part`;
+  await rm(part, { recursive: true, force: true });
+  await runPython(["-m", "local.sample", "--out", part, "--seed", String(seed), "--scale", String(scale)]);
+  await rename(part, target);
+}
+
+function runPython(args: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("python", args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      cwd: path.dirname(import.meta.dirname),
+    });
+    let errors = "";
+    child.stderr.on("data", (chunk) => {
+      errors += chunk;
+    });
+    child.on("error", reject);
+    child.on("exit", (code) => {
+      if (code === 0) resolve();
+      else
+        reject(
+          new UserError(
+            `the sample could not be generated:\n${errors.trim().split("\n").slice(-5).join("\n")}`,
+          ),
+        );
+    });
+  });
+}
+
+/** Loads the sample into the sources: MySQL's tables, and the drops into the landing bucket. Does so once. */
+export async function loadSample(workspace: Workspace, { spark }: Services): Promise<void> {
+  const done = path.join(workspace.sources, "loaded");
+  if (await exists(done)) return;
+  await rm(workspace.sources, { recursive: true, force: true });
+  await mkdir(workspace.sources, { recursive: true });
+  const folder = path.join(workspace.sample, "sources/mysql");
+  const files = (await readdir(folder)).filter((name) => name.endsWith(".csv"));
+  const tables = Object.fromEntries(files.map((name) => [path.parse(name).name, path.join(folder, name)]));
+  await spark.request("load_sources", { schema: path.join(folder, "schema.sql"), tables });
+  // A drop's time of arrival is its version, so it must survive the copy.
+  const drops = path.join(workspace.lake, buckets.landing, "drops");
+  await cp(path.join(workspace.sample, "drops"), drops, { recursive: true, preserveTimestamps: true });
+  await mkdir(done);
+}
