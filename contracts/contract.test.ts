@@ -119,6 +119,16 @@ describe("contract", () => {
       "column 'batch_id' is added to every exported table",
     ],
     [
+      "a misspelt custom property",
+      head("t", "{property: wharehouse, value: {}}") + key,
+      "custom property 'wharehouse' is unknown; known here are zone, feeds",
+    ],
+    [
+      "a misspelt custom property of a column",
+      head("t", "") + line("name: a, physicalType: int, customProperties: [{property: format, value: [x]}]"),
+      "column 'a': custom property 'format' is unknown; known here are sourceName, formats",
+    ],
+    [
       "a custom property given twice",
       head("t", `${zone("staging")}, ${zone("curated")}`) + key,
       "custom property 'zone' is given twice",

@@ -189,15 +189,20 @@ export interface Contract {
 
 type Property = z.infer<typeof propertySchema>;
 
-/** Turns a list of custom properties into an object; a property given twice is a problem. */
+/** Turns a list of custom properties into an object; one given twice, or one that nothing reads, is a problem. */
 function extras(
   list: z.infer<typeof customProperties>,
+  known: readonly string[],
   where: string,
   problems: string[],
 ): Record<string, unknown> {
   const found: Record<string, unknown> = {};
   for (const { property, value } of list) {
     if (property in found) problems.push(`${where}: custom property '${property}' is given twice; keep one`);
+    // A misspelt name would otherwise quietly do nothing.
+    if (!known.includes(property)) {
+      problems.push(`${where}: custom property '${property}' is unknown; known here are ${known.join(", ")}`);
+    }
     found[property] = value;
   }
   return found;
@@ -250,7 +255,7 @@ function parseColumn(file: string, property: Property, problems: string[]): Colu
   if (!type) {
     problems.push(`${where}: physicalType '${property.physicalType}' is unknown; allowed: ${allowedTypes}`);
   }
-  const raw = extras(property.customProperties, where, problems);
+  const raw = extras(property.customProperties, Object.keys(columnExtras.shape), where, problems);
   const extra = read(columnExtras, raw, (at) => `${where}: ${at.join(".")}`, problems);
   if (property.primaryKey && property.primaryKeyPosition === undefined) {
     problems.push(`${where}: primaryKey has no primaryKeyPosition; number the key's columns from 1`);
@@ -436,7 +441,7 @@ export function contractOf(file: string, document: unknown): Contract {
   if (!parsed || !table) throw new ContractError(problems);
   const extra = read(
     contractExtras,
-    extras(parsed.customProperties, file, problems),
+    extras(parsed.customProperties, Object.keys(contractExtras.shape), file, problems),
     (at) => `${file}: custom property '${at.join(".")}'`,
     problems,
   );
