@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
 import { z } from "zod";
 import type { SourceDatabase } from "./mysql.ts";
@@ -56,6 +57,11 @@ export class MysqlDatabase implements SourceDatabase {
   // A connection a question: a run asks a dozen, and a connection kept open over frozen Lambdas goes stale.
   async #ask(sql: string, values: string[]): Promise<number> {
     const { host, port, database, tls } = this.#endpoint();
+    if (tls && isIP(host) !== 0) {
+      throw new Error(
+        `the MySQL host ${host} is an address; give its name, which the server's certificate must hold`,
+      );
+    }
     const { username, password } = await this.#secret();
     let connection: Connection | undefined;
     try {
