@@ -199,12 +199,15 @@ def _utf16_as_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 
 def _sniffed(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Passes text on and refuses what looks like no text at its beginning."""
-    head = _take(chunks, _SNIFF_BYTES)
-    sniffed = head[:_SNIFF_BYTES]
-    control = len(sniffed.translate(None, _NOT_CONTROL))
-    if control > _CONTROL_SHARE * len(sniffed):
-        raise _binary(1, f"{control} of its first {len(sniffed)} bytes are control characters")
-    yield from _chain(head, chunks)
+    held: list[bytes] = []
+    while sum(map(len, held)) < _SNIFF_BYTES and (chunk := next(chunks, None)) is not None:
+        held.append(chunk)
+    head = b"".join(held)[:_SNIFF_BYTES]
+    control = len(head.translate(None, _NOT_CONTROL))
+    if control > _CONTROL_SHARE * len(head):
+        raise _binary(1, f"{control} of its first {len(head)} bytes are control characters")
+    yield from held
+    yield from chunks
 
 
 def _take(chunks: Iterator[bytes], count: int) -> bytes:

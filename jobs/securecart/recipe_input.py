@@ -24,5 +24,5 @@ def stage_recipe_input(spark: SparkSession, batch_paths: Sequence[str], in_path:
     """
     records = spark.read.option("mergeSchema", "true").parquet(*batch_paths)
     usable = records.filter(F.col("_error").isNull() & (F.col("_op") == "U"))
-    # Snappy, because that is what DataBrew documents for Parquet.
+    # Snappy, as the recipe job's own output, not the lake's zstd: every reader of Parquet knows it.
     usable.write.mode("overwrite").option("compression", "snappy").parquet(in_path)

@@ -89,6 +89,13 @@ class TestObjects:
         data = gzip.compress(b"a,b,c\n1,2,") + gzip.compress(b"3\n") + b"\0\0"
         assert [r.values for r in read(data)] == [["1", "2", "3"]]
 
+    def test_gzip_in_small_portions(self) -> None:
+        stream = cast(BinaryIO, Slow(gzip.compress(b"a,b,c\n1,2,3\n"), [1] * 99))
+        assert [r.values for r in scan(stream, PLAIN, ABC)] == [["1", "2", "3"]]
+
+    def test_spaces_around_a_columns_name_do_not_matter(self) -> None:
+        assert [r.values for r in read(b" b , a,c\n1, 2,3\n")] == [[" 2", "1", "3"]]
+
     def test_columns_added_later_are_null_in_old_files(self) -> None:
         records = read(b"b,a\n2,1\n", optional=frozenset({"c"}))
         assert [r.values for r in records] == [["1", "2", None]]
@@ -270,6 +277,14 @@ class TestBadRecords:
     def test_a_quoted_value_of_two_lines_with_too_many_fields_is_one_bad_record(self) -> None:
         records = read(b'a,b,c\n1,"x\ny",3,4\n1,2,3\n')
         assert [(r.position, r.error) for r in records] == [(2, "TOO_MANY_FIELDS"), (4, None)]
+
+    def test_a_record_is_no_longer_than_a_line_may_be(self) -> None:
+        dialect = Dialect(max_line_bytes=30)
+        assert [r.error for r in read(b'a,b,c\n1,"' + b"x\n" * 11 + b'",3\n', dialect)] == [None]
+        records = read(b'a,b,c\n1,"' + b"x\n" * 14 + b'",3\n4,5,6\n', dialect)
+        assert (records[0].error, records[0].raw) == ("UNBALANCED_QUOTE", '1,"x')
+        assert records[0].detail == "a quote is opened and never closed"
+        assert (records[-1].position, records[-1].error) == (17, None)
 
     def test_text_after_a_closing_quote(self) -> None:
         found = self.rest_is_good(read(b'a,b,c\n1,"2"x,3\n4,"5",6\n'), 2, "UNBALANCED_QUOTE")
