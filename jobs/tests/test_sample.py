@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "local"))
 
-from local.sample.generate import generate, generate_more  # noqa: E402
-from local.sample.text import BERLIN_LOCAL, ISO, US_LOCAL, fit, written  # noqa: E402
-from local.sample.world import Zones  # noqa: E402
+from sample.generate import generate, generate_more  # noqa: E402
+from sample.text import BERLIN_LOCAL, ISO, US_LOCAL, fit, written  # noqa: E402
+from sample.world import Zones  # noqa: E402
 
 Truth = dict[str, Any]
 
