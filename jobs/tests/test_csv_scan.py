@@ -93,6 +93,16 @@ class TestObjects:
         stream = cast(BinaryIO, Slow(gzip.compress(b"a,b,c\n1,2,3\n"), [1] * 99))
         assert [r.values for r in scan(stream, PLAIN, ABC)] == [["1", "2", "3"]]
 
+    def test_a_quoted_value_goes_on_over_portions_without_quotes(self) -> None:
+        data = b'a,b,c\n1,"x\n4,5,6\n7,8,9\n",3\n'
+        values = [r.values for r in read(data, chunk_bytes=6)]
+        assert values == [["1", "x\n4,5,6\n7,8,9\n", "3"]]
+
+    def test_a_carriage_return_at_the_end_of_a_portion_ends_its_line(self) -> None:
+        dialect = Dialect(header=False, max_line_bytes=30)
+        data = b"1,2," + b"3" * 20 + b"\r" + b"4,5," + b"6" * 20 + b"\r"
+        assert [r.position for r in read(data, dialect, chunk_bytes=25)] == [1, 2]
+
     def test_spaces_around_a_columns_name_do_not_matter(self) -> None:
         assert [r.values for r in read(b" b , a,c\n1, 2,3\n")] == [[" 2", "1", "3"]]
 
