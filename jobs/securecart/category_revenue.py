@@ -12,7 +12,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from securecart.order_lines import USD, fits, placed_orders, priced_lines
+from securecart.order_lines import USD, fits, line_totals, net, placed_orders, priced_lines
 
 UNCATEGORISED = "Uncategorised"
 
@@ -36,7 +36,6 @@ def category_revenue(
     if days is not None:
         placed = placed.join(F.broadcast(days), ["order_date_local", "region"], "left_semi")
     category = F.when(F.trim("category") != "", F.col("category")).otherwise(UNCATEGORISED)
-    amounts = ("gross", "discount", "returned", "net")
     # First by order: an order counts once in a category however many of its lines are there, and counting its
     # customers afterwards needs one distinct set instead of two.
     by_order = (
@@ -44,17 +43,24 @@ def category_revenue(
         .join(products.select("product_id", "category"), "product_id", "left")
         .withColumn("category", category)
         .groupBy("order_date_local", "region", "category", "order_id", "customer_id")
-        .agg(
-            *[F.sum(f"{amount}_usd").alias(amount) for amount in amounts],
-            F.sum(F.col("quantity").cast("bigint")).alias("units"),
-        )
+        .agg(*line_totals("_usd"), F.sum(F.col("quantity").cast("bigint")).alias("units"))
     )
-    return (
-        by_order.groupBy(F.col("order_date_local").alias("revenue_date"), "region", "category")
-        .agg(
-            *[fits(F.sum(a), USD, f"{a} revenue", "order_date_local").alias(f"{a}_amount_usd") for a in amounts],
-            F.count("*").alias("orders"),
-            F.sum("units").alias("units"),
-            F.countDistinct("customer_id").alias("customers"),
-        )
-    )  # fmt: skip
+    sums = by_order.groupBy(F.col("order_date_local").alias("revenue_date"), "region", "category").agg(
+        *[F.sum(f"{amount}_usd").alias(f"{amount}_usd") for amount in ("gross", "discount", "returned")],
+        F.count("*").alias("orders"),
+        F.sum("units").alias("units"),
+        F.countDistinct("customer_id").alias("customers"),
+    )
+    amounts = {n: F.col(f"{n}_usd") for n in ("gross", "discount", "returned")} | {"net": net("_usd")}
+    return sums.select(
+        "revenue_date",
+        "region",
+        "category",
+        *[
+            fits(amount, USD, f"{name} revenue", "revenue_date").alias(f"{name}_amount_usd")
+            for name, amount in amounts.items()
+        ],
+        "orders",
+        "units",
+        "customers",
+    )

@@ -27,7 +27,7 @@ from securecart import geo, lake
 from securecart.category_revenue import category_revenue
 from securecart.order_history import order_history
 from securecart.order_lines import placed_orders, region_zones
-from securecart.snapshots import TableSnapshots, changelog, read_snapshots, snapshot_property
+from securecart.snapshots import TableSnapshots, changelog, read_snapshots, set_property
 from securecart.tables import merge_changes
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def apply(table: str, changes: DataFrame, keys: tuple[str, ...], batch_id: str, 
     )
     if counts.get("update", 0) + counts.get("delete", 0) > 0:
         merge_changes(table, rows, keys, "TRUE")
-    else:
+    elif counts.get("insert", 0) > 0:
         rows.drop("_op").writeTo(table).append()
     inserted, updated, deleted = (counts.get(op, 0) for op in _CHANGED)
     return {
@@ -223,11 +223,9 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
         geo.countries(orders, database),
     )
     history_changes = differences(old_history, history, job.contracts[HISTORY].keys).persist()
-    metrics: dict[str, Any] = {}
-    with snapshot_property(spark, COMPUTED_FROM, state):
-        metrics[HISTORY] = apply(
-            history_table, history_changes, job.contracts[HISTORY].keys, job.batch_id, job.started_at
-        )
+    metrics: dict[str, Any] = {
+        HISTORY: apply(history_table, history_changes, job.contracts[HISTORY].keys, job.batch_id, job.started_at)
+    }
     days = None
     if changed is not None:
         sides = [history_changes.select(f"{s}.order_date_local", f"{s}.region") for s in ("old", "new")]
@@ -243,10 +241,10 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
         days,
     )
     revenue_changes = differences(old_revenue, new_revenue, job.contracts[REVENUE].keys).persist()
-    with snapshot_property(spark, COMPUTED_FROM, state):
-        metrics[REVENUE] = apply(
-            revenue_table, revenue_changes, job.contracts[REVENUE].keys, job.batch_id, job.started_at
-        )
+    metrics[REVENUE] = apply(revenue_table, revenue_changes, job.contracts[REVENUE].keys, job.batch_id, job.started_at)
+    # A run that ends before this leaves tables that do not say what they are, and the next one computes all anew.
+    for table in (history_table, revenue_table):
+        set_property(spark, table, COMPUTED_FROM, state)
     metrics[REVENUE]["without_rate"] = _warn_without_rate(spark.table(history_table))
     for cached in (affected, history_changes, days, revenue_changes):
         if cached is not None:

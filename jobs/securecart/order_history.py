@@ -18,7 +18,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from securecart.order_lines import CANCELLED, MONEY, USD, fits, placed_orders, priced_lines
+from securecart.order_lines import CANCELLED, MONEY, USD, fits, line_totals, net, placed_orders, priced_lines
 
 #: Upper bounds (exclusive) of age in years and the band below each.
 AGE_BANDS = ((18, "under 18"), (25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"), (65, "55-64"))
@@ -64,18 +64,25 @@ def order_history(
         geo: ip_address, ip_country, one row per address (`geo.countries`).
     """
     placed = placed_orders(orders, rates, regions)
-    totals = (
+    sums = (
         priced_lines(placed, items)
         .groupBy("order_id")
         .agg(
             F.count("*").cast("int").alias("line_count"),
             F.sum(F.col("quantity").cast("bigint")).alias("units"),
-            fits(F.sum("gross"), MONEY, "gross amount", "order_id").alias("gross_amount"),
-            fits(F.sum("discount"), MONEY, "discount", "order_id").alias("discount_amount"),
-            fits(F.sum("returned"), MONEY, "returned amount", "order_id").alias("returned_amount"),
-            fits(F.sum("net"), MONEY, "net amount", "order_id").alias("net_amount"),
-            fits(F.sum("net_usd"), USD, "net amount in US dollars", "order_id").alias("net_amount_usd"),
+            *line_totals(""),
+            *line_totals("_usd"),
         )
+    )
+    totals = sums.select(
+        "order_id",
+        "line_count",
+        "units",
+        fits(F.col("gross"), MONEY, "gross amount", "order_id").alias("gross_amount"),
+        fits(F.col("discount"), MONEY, "discount", "order_id").alias("discount_amount"),
+        fits(F.col("returned"), MONEY, "returned amount", "order_id").alias("returned_amount"),
+        fits(net(), MONEY, "net amount", "order_id").alias("net_amount"),
+        fits(net("_usd"), USD, "net amount in US dollars", "order_id").alias("net_amount_usd"),
     )
 
     def total(name: str, sql_type: str) -> Column:

@@ -32,21 +32,21 @@ RATE = "decimal(18,8)"
 USD = "decimal(18,4)"
 
 
-def fits(value: Column, sql_type: str, what: str, of: str) -> Column:
-    """``value`` as ``sql_type``, rounded HALF_UP; fails the job where it does not fit (Spark would give null).
+def fits(total: Column, sql_type: str, what: str, of: str) -> Column:
+    """An aggregate as ``sql_type``, rounded HALF_UP; fails the job where it does not fit (Spark would give null).
 
     Args:
-        what: what the value is, for the message.
-        of: the column that says whose value it is.
+        what: what the total is, for the message.
+        of: the grouping column that says whose total it is.
     """
-    narrowed = value.cast(sql_type)
-    message = F.concat(
-        F.lit(f"{what} of "),
-        F.col(of).cast("string"),
-        F.lit(f" does not fit {sql_type}: correct quantity, unit price or rate at the source"),
-    )
-    lost = F.when(value.isNotNull() & narrowed.isNull(), F.raise_error(message).cast(sql_type))
+    narrowed = total.cast(sql_type)
+    lost = F.when(total.isNotNull() & narrowed.isNull(), _refuse(what, sql_type, of).cast(sql_type))
     return lost.otherwise(narrowed)
+
+
+def _refuse(what: str, sql_type: str, of: str) -> Column:
+    remedy = f" does not fit {sql_type}: correct quantity, unit price or rate at the source"
+    return F.raise_error(F.concat(F.lit(f"{what} of "), F.col(of).cast("string"), F.lit(remedy)))
 
 
 def region_zones(spark: SparkSession, reference: Mapping[str, Any]) -> DataFrame:
@@ -84,11 +84,11 @@ def placed_orders(orders: DataFrame, rates: DataFrame, regions: DataFrame) -> Da
         F.lit("order "), "o.order_id", F.lit(" has region '"), "o.region",
         F.lit("', which contracts/reference.json does not list: add it with its time zone and run again"),
     )  # fmt: skip
-    zone = F.when(F.col("z.time_zone").isNull(), F.raise_error(unknown).cast("string"))
+    zone = F.coalesce(F.col("z.time_zone"), F.raise_error(unknown).cast("string"))
     zoned = (
         orders.alias("o")
         .join(F.broadcast(regions).alias("z"), F.col("o.region") == F.col("z.region"), "left")
-        .select("o.*", zone.otherwise(F.col("z.time_zone")).alias("time_zone"))
+        .select("o.*", zone.alias("time_zone"))
         .withColumn("_local", F.from_utc_timestamp("ordered_at", F.col("time_zone")))
         .withColumn("order_date_local", F.to_date("_local"))
         .withColumn("order_time_local", F.date_format("_local", "HH:mm:ss"))
@@ -116,32 +116,39 @@ def priced_lines(placed: DataFrame, items: DataFrame) -> DataFrame:
         items: rows of the order_items contract.
 
     Returns:
-        One row per line that is not cancelled: order_id, customer_id, region, order_date_local, product_id,
-        quantity, gross, discount, returned, net in the order's currency, and the same with the suffix
-        ``_usd``, null where no rate applies.
+        One row per line that is not cancelled: order_id, customer_id, region, order_date_local, product_id, quantity,
+        is_returned, gross and discount in the order's currency, and gross_usd and discount_usd, null without a rate.
     """
-    # An int has at most ten digits, so the product is exact before it is narrowed.
-    gross = fits(F.col("quantity").cast("decimal(10,0)") * F.col("unit_price"), MONEY, "line gross", "order_id")
-    is_returned = F.col("line_status") == RETURNED
+    # An int has at most ten digits, so the product is exact before it is narrowed. Each expression names its input
+    # once: Spark puts projections into one another, and repeated inputs would multiply.
+    gross = (F.col("quantity").cast("decimal(10,0)") * F.col("unit_price")).cast(MONEY)
     counted = items.where(F.col("line_status") != CANCELLED).select(
         "order_id",
         "product_id",
         "quantity",
-        gross.alias("gross"),
+        (F.col("line_status") == RETURNED).alias("is_returned"),
+        F.coalesce(gross, _refuse("line gross", MONEY, "order_id").cast(MONEY)).alias("gross"),
         F.col("discount_amount").cast(MONEY).alias("discount"),
-        is_returned.alias("_returned"),
     )
     live = placed.where(F.col("status") != CANCELLED).select(
         "order_id", "customer_id", "region", "order_date_local", "rate_to_usd"
     )
     # decimal(18,2) times decimal(18,8) is decimal(37,10): exact, so rounding happens once.
-    lines = live.join(counted, "order_id")
-    for name in ("gross", "discount"):
-        usd = F.round(F.col(name) * F.col("rate_to_usd"), 4)
-        lines = lines.withColumn(f"{name}_usd", fits(usd, USD, f"line {name} in US dollars", "order_id"))
-    for suffix in ("", "_usd"):
-        paid = F.col(f"gross{suffix}") - F.col(f"discount{suffix}")
-        nothing = paid - paid  # zero, and null where no rate applies
-        lines = lines.withColumn(f"returned{suffix}", F.when(F.col("_returned"), paid).otherwise(nothing))
-        lines = lines.withColumn(f"net{suffix}", F.when(F.col("_returned"), nothing).otherwise(paid))
-    return lines.drop("_returned", "rate_to_usd")
+    dollars = [F.round(F.col(n) * F.col("rate_to_usd"), 4).alias(f"{n}_usd") for n in ("gross", "discount")]
+    return live.join(counted, "order_id").select("*", *dollars).drop("rate_to_usd")
+
+
+def line_totals(suffix: str) -> list[Column]:
+    """Aggregates over `priced_lines`: gross, discount and returned, in currency (``""``) or dollars (``"_usd"``)."""
+    gross, discount = F.col(f"gross{suffix}"), F.col(f"discount{suffix}")
+    returned = F.when(F.col("is_returned"), gross - discount).otherwise(F.lit(0))
+    return [
+        F.sum(gross).alias(f"gross{suffix}"),
+        F.sum(discount).alias(f"discount{suffix}"),
+        F.sum(returned).alias(f"returned{suffix}"),
+    ]
+
+
+def net(suffix: str = "") -> Column:
+    """Net of `line_totals`; null where gross is."""
+    return F.col(f"gross{suffix}") - F.col(f"discount{suffix}") - F.col(f"returned{suffix}")

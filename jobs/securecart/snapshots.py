@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import get_ident
 
-from pyspark.sql import DataFrame, SparkSession
-
-#: Session setting under which Iceberg adds a property to the summary of every snapshot that is committed.
-_PROPERTY_SETTING = "spark.sql.iceberg.snapshot-property."
+from pyspark.sql import DataFrame, Row, SparkSession
 
 
 @dataclass(frozen=True)
@@ -40,22 +36,26 @@ def read_snapshots(spark: SparkSession, tables: Iterable[str], property_name: st
         query
         for table in tables
         for query in (
-            f"SELECT '{table}' table, type kind, name, snapshot_id, TIMESTAMP '1970-01-01' at FROM {table}.refs",
-            f"SELECT '{table}', 'ANCESTOR', s.summary['{property_name}'], h.snapshot_id, h.made_current_at "
-            f"FROM {table}.history h LEFT JOIN {table}.snapshots s ON s.snapshot_id = h.snapshot_id "
-            "WHERE h.is_current_ancestor",
+            f"SELECT '{table}' table, type kind, name, snapshot_id, NULL parent_id, NULL operation FROM {table}.refs",
+            f"SELECT '{table}', 'SNAPSHOT', summary['{property_name}'], snapshot_id, parent_id, operation "
+            f"FROM {table}.snapshots",
         )
     ]
     rows = spark.sql(" UNION ALL ".join(queries)).collect() if queries else []
     for table in tables:
         own = [r for r in rows if r["table"] == table]
-        history = sorted((r for r in own if r["kind"] == "ANCESTOR"), key=lambda r: r["at"])
-        branches = {r["name"]: int(r["snapshot_id"]) for r in own if r["kind"] == "BRANCH"}
+        commits = {int(r["snapshot_id"]): r for r in own if r["kind"] == "SNAPSHOT"}
+        current = next((int(r["snapshot_id"]) for r in own if r["kind"] == "BRANCH" and r["name"] == "main"), None)
+        lineage: list[Row] = []
+        reached = current
+        while reached is not None and reached in commits:
+            lineage.append(commits[reached])
+            reached = commits[reached]["parent_id"]
         found[table] = TableSnapshots(
-            current=branches.get("main"),
-            ancestors=frozenset(int(r["snapshot_id"]) for r in history),
+            current=current,
+            ancestors=frozenset(int(r["snapshot_id"]) for r in lineage),
             tags={r["name"]: int(r["snapshot_id"]) for r in own if r["kind"] == "TAG"},
-            property=next((r["name"] for r in reversed(history) if r["name"] is not None), None),
+            property=next((r["name"] for r in lineage if r["operation"] != "replace"), None),
         )
     return found
 
@@ -84,11 +84,10 @@ def changelog(spark: SparkSession, table: str, start: int, end: int) -> DataFram
         spark.catalog.dropTempView(view)
 
 
-@contextmanager
-def snapshot_property(spark: SparkSession, name: str, value: str) -> Iterator[None]:
-    """Within this context the session's Iceberg commits carry a property in their snapshot's summary."""
-    spark.conf.set(_PROPERTY_SETTING + name, value)
-    try:
-        yield
-    finally:
-        spark.conf.unset(_PROPERTY_SETTING + name)
+def set_property(spark: SparkSession, table: str, name: str, value: str) -> None:
+    """Adds a snapshot without changes whose summary carries a property.
+
+    Iceberg has an option for it on DataFrame writes, none on MERGE.
+    """
+    nothing = spark.table(table).limit(0)
+    nothing.writeTo(table).option(f"snapshot-property.{name}", value).append()
