@@ -193,7 +193,7 @@ def _land(job: lake.Job, contract: Contract, looked: Sequence[Looked]) -> dict[s
     usable = [one.object for one in looked if one.reason is None]
     write_batch(landing_rows(job.spark, contract, usable), path)
     if contract.recipe:
-        stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"))
+        stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"), contract)
     # Counted in what was written: an accumulator would count a repeated task twice.
     counts = {r["_error"]: r["count"] for r in job.spark.read.parquet(path).groupBy("_error").count().collect()}
     refused = [one for one in looked if one.reason]

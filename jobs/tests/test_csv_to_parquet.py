@@ -16,7 +16,7 @@ from securecart import csv_to_parquet
 from securecart.contract import Bundle
 from securecart.csv_to_parquet import CsvObject, balanced, format_of
 from securecart.errors import ContractError
-from securecart.landing import TECHNICAL
+from securecart.landing import TECHNICAL, landing_schema
 from securecart.recipe_input import stage_recipe_input
 
 LANDING, STAGING = "securecart-local-landing", "securecart-local-staging"
@@ -202,6 +202,16 @@ def test_a_replay_stages_several_batches_and_nothing_but_whole_records(spark: Sp
         stage_recipe_input(spark, [f"{base}/x", f"{base}/y"], f"{base}/in")
     staged = spark.read.parquet(f"{base}/in").orderBy("a").collect()
     assert [(r["a"], r["b"]) for r in staged] == [("1", None), ("5", "b5")]
+
+
+def test_an_old_batch_is_staged_with_the_columns_of_today(spark: SparkSession, contracts: Bundle) -> None:
+    base = f"s3://{LANDING}/test/old"
+    old = "campaign_id string, _object string, _position bigint, _op string, _error string"
+    spark.createDataFrame([("C-1", "o", 2, "U", None)], old).write.parquet(f"{base}/x")
+    stage_recipe_input(spark, [f"{base}/x"], f"{base}/in", contracts["campaigns"])
+    staged = spark.read.parquet(f"{base}/in")
+    assert staged.columns == landing_schema(contracts["campaigns"]).names
+    assert [(r["campaign_id"], r["clicks"], r["_position"]) for r in staged.collect()] == [("C-1", None, 2)]
 
 
 def test_groups_are_of_about_the_same_size() -> None:
