@@ -209,7 +209,7 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
     orders, items, transactions = sources["orders"], sources["order_items"], sources["transactions"]
     affected = None
     if changed is not None:
-        affected = affected_orders(sources, changed, regions).persist()
+        affected = affected_orders(sources, changed, regions).localCheckpoint()
         orders, items, transactions, old_history = (
             df.join(affected, "order_id", "left_semi") for df in (orders, items, transactions, old_history)
         )
@@ -222,14 +222,16 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
         regions,
         geo.countries(orders, database),
     )
-    history_changes = differences(old_history, history, job.contracts[HISTORY].keys).persist()
+    # Checkpoints, not caches: after a write Spark computes every cache that reads the written table anew, and the
+    # differences would then be those to the new state. They also keep the MERGE's plan small.
+    history_changes = differences(old_history, history, job.contracts[HISTORY].keys).localCheckpoint()
     metrics: dict[str, Any] = {
         HISTORY: apply(history_table, history_changes, job.contracts[HISTORY].keys, job.batch_id, job.started_at)
     }
     days = None
     if changed is not None:
         sides = [history_changes.select(f"{s}.order_date_local", f"{s}.region") for s in ("old", "new")]
-        days = sides[0].union(sides[1]).where(F.col("region").isNotNull()).distinct().persist()
+        days = sides[0].union(sides[1]).where(F.col("region").isNotNull()).distinct()
         same_day = (F.col("r.revenue_date") == F.col("d.order_date_local")) & (F.col("r.region") == F.col("d.region"))
         old_revenue = old_revenue.alias("r").join(F.broadcast(days).alias("d"), same_day, "left_semi")
     new_revenue = category_revenue(
@@ -240,15 +242,12 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
         regions,
         days,
     )
-    revenue_changes = differences(old_revenue, new_revenue, job.contracts[REVENUE].keys).persist()
+    revenue_changes = differences(old_revenue, new_revenue, job.contracts[REVENUE].keys).localCheckpoint()
     metrics[REVENUE] = apply(revenue_table, revenue_changes, job.contracts[REVENUE].keys, job.batch_id, job.started_at)
     # A run that ends before this leaves tables that do not say what they are, and the next one computes all anew.
     for table in (history_table, revenue_table):
         set_property(spark, table, COMPUTED_FROM, state)
     metrics[REVENUE]["without_rate"] = _warn_without_rate(spark.table(history_table))
-    for cached in (affected, history_changes, days, revenue_changes):
-        if cached is not None:
-            cached.unpersist()
     return metrics
 
 
