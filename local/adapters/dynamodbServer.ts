@@ -15,7 +15,8 @@ const ledgerTable = "securecart-local-ledger";
 
 /**
  * Starts the server on a free port of the loopback interface and creates the ledger's table when it is not there.
- * @param path directory that keeps the tables between runs; in memory when absent
+ * @param path directory that keeps the tables between runs; in memory when absent. The caller keeps other
+ *   processes off it: the server ends the process when it cannot open its store.
  */
 export async function startDynamodb(path?: string): Promise<LocalDynamodb> {
   const server = dynalite({ createTableMs: 0, ...(path !== undefined && { path }) });
