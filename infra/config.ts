@@ -167,6 +167,16 @@ const groups = {
   functions: z.strictObject({
     memoryMegabytes: whole(128, 10240, "MB"),
     reservedConcurrency: whole(1, 100, "executions"),
+    /** The layer through which the planning function reads the database's secret; AWS publishes it per region. */
+    secretsLayerArn: z
+      .string()
+      .regex(
+        /^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:AWS-Parameters-and-Secrets-Lambda-Extension-Arm64:\d+$/,
+      )
+      .describe(
+        "the ARN of the layer AWS-Parameters-and-Secrets-Lambda-Extension-Arm64 in the stack's region",
+      )
+      .optional(),
   }),
   schedule: z.strictObject({
     expression: z
@@ -180,7 +190,8 @@ const groups = {
     enabled: on,
   }),
   workflow: z.strictObject({
-    timeoutMinutes: whole(10, 10080, "minutes"),
+    /** A run that takes longer raises an alarm; it is stopped after five hours, before its lease ends. */
+    slowAfterMinutes: whole(10, 299, "minutes"),
   }),
   warehouse: z.strictObject({
     baseCapacity: z
@@ -318,7 +329,7 @@ function crossChecks(
   const add = (path: string, value: unknown, allowed: string, remedy: string): void => {
     problems.push({ key: `${namespace}:${path}`, value, allowed, remedy });
   };
-  const { network, mysql, batch, warehouse, allowedRegions, workflow } = config;
+  const { network, mysql, batch, warehouse, allowedRegions } = config;
   if (awsRegion === undefined) {
     problems.push({
       key: "aws:region",
@@ -362,6 +373,24 @@ function crossChecks(
       "set network.peering.vpcId and network.peering.cidr to the database's VPC, adopt that VPC, or remove mysql",
     );
   }
+  const { functions } = config;
+  const layer = functions?.secretsLayerArn;
+  if (mysql && functions && layer === undefined) {
+    add(
+      "functions.secretsLayerArn",
+      layer,
+      "with mysql: the ARN of the layer AWS-Parameters-and-Secrets-Lambda-Extension-Arm64 in the stack's region",
+      "find it in AWS's documentation of the extension, then: " +
+        setCommand(`${namespace}:functions.secretsLayerArn`),
+    );
+  } else if (layer !== undefined && awsRegion !== undefined && layer.split(":")[3] !== awsRegion) {
+    add(
+      "functions.secretsLayerArn",
+      layer,
+      `the ARN of the layer in ${awsRegion}`,
+      setCommand(`${namespace}:functions.secretsLayerArn`),
+    );
+  }
   const secretRegion = mysql?.secretArn.split(":")[3];
   if (mysql && awsRegion !== undefined && secretRegion !== awsRegion) {
     add(
@@ -377,14 +406,6 @@ function crossChecks(
       batch.slowAfterMinutes,
       `fewer minutes than batch.timeoutMinutes (${batch.timeoutMinutes}), or nobody hears of a slow job`,
       setCommand(`${namespace}:batch.slowAfterMinutes`),
-    );
-  }
-  if (batch && workflow && workflow.timeoutMinutes < batch.timeoutMinutes) {
-    add(
-      "workflow.timeoutMinutes",
-      workflow.timeoutMinutes,
-      `at least batch.timeoutMinutes (${batch.timeoutMinutes})`,
-      setCommand(`${namespace}:workflow.timeoutMinutes`),
     );
   }
   if (warehouse && warehouse.maxCapacity < warehouse.baseCapacity) {

@@ -105,3 +105,8 @@ export function bundleFunctions(
     }),
   );
 }
+
+/** A file of the repository or of a package, as it is. */
+export function fileArtifact(file: string): Artifact {
+  return { sha256: sha256(readFileSync(file)), file };
+}

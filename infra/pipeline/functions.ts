@@ -6,7 +6,6 @@ import { readArea, readSecret, useKeyThrough, writeArea } from "../lib/grants.ts
 import type { Statement } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type FunctionDefaults, PrivateFunction } from "../lib/private-function.ts";
-import type { Transform } from "../lib/transform.ts";
 import type { Placement } from "../lib/grants.ts";
 import { type Artifact, bundleFunctions, type BundleSpec, root } from "../package/artifacts.ts";
 import type { Zone } from "./lake.ts";
@@ -76,13 +75,13 @@ export interface FunctionsArgs {
   /** Queue for events that a function failed on. */
   readonly failures: aws.sqs.Queue;
   /** Days, one of CloudWatch's values. @default 30 */
-  readonly logRetentionDays?: pulumi.Input<number>;
+  readonly logRetentionDays?: pulumi.Input<number> | undefined;
   /** MB. @default 512 */
-  readonly memoryMegabytes?: pulumi.Input<number>;
+  readonly memoryMegabytes?: pulumi.Input<number> | undefined;
   /** Executions of one function at the same time, at most. @default 2 */
-  readonly reservedConcurrency?: pulumi.Input<number>;
+  readonly reservedConcurrency?: pulumi.Input<number> | undefined;
   readonly permissionsBoundary?: pulumi.Input<string> | undefined;
-  readonly transform?: { readonly function?: Transform<aws.lambda.FunctionArgs> };
+  readonly transform?: FunctionDefaults["transform"];
 }
 
 /**

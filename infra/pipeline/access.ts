@@ -1,0 +1,181 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import { policyDocument, type Statement, WorkloadRole } from "../lib/iam.ts";
+import { Arns, type Place } from "../lib/place.ts";
+import { deploymentStatements } from "./deploy-rights.ts";
+
+/** Every action that a workload of the pipeline may ever be given. A test holds the roles to this list. */
+export const workloadActions = [
+  "cloudwatch:PutMetricData",
+  "databrew:DescribeRecipe",
+  "databrew:ListJobRuns",
+  "databrew:PublishRecipe",
+  "databrew:StartJobRun",
+  "databrew:StopJobRun",
+  "dynamodb:BatchGetItem",
+  "dynamodb:DeleteItem",
+  "dynamodb:DescribeContinuousBackups",
+  "dynamodb:DescribeExport",
+  "dynamodb:ExportTableToPointInTime",
+  "dynamodb:GetItem",
+  "dynamodb:PutItem",
+  "dynamodb:Query",
+  "dynamodb:UpdateItem",
+  "ec2:AssignPrivateIpAddresses",
+  "ec2:CreateNetworkInterface",
+  "ec2:CreateTags",
+  "ec2:DeleteNetworkInterface",
+  "ec2:DescribeNetworkInterfaces",
+  "ec2:DescribeRouteTables",
+  "ec2:DescribeSecurityGroups",
+  "ec2:DescribeSubnets",
+  "ec2:DescribeVpcAttribute",
+  "ec2:DescribeVpcEndpoints",
+  "ec2:DescribeVpcs",
+  "ec2:UnassignPrivateIpAddresses",
+  "glue:BatchStopJobRun",
+  "glue:CreateTable",
+  "glue:GetConnection",
+  "glue:GetDatabase",
+  "glue:GetJobRun",
+  "glue:GetJobRuns",
+  "glue:GetPartitions",
+  "glue:GetTable",
+  "glue:GetTables",
+  "glue:StartJobRun",
+  "glue:UpdateTable",
+  "kms:Decrypt",
+  "kms:Encrypt",
+  "kms:GenerateDataKey",
+  "lambda:InvokeFunction",
+  "logs:AssociateKmsKey",
+  "logs:CreateLogDelivery",
+  "logs:CreateLogStream",
+  "logs:DeleteLogDelivery",
+  "logs:DescribeLogGroups",
+  "logs:DescribeLogStreams",
+  "logs:DescribeResourcePolicies",
+  "logs:GetLogDelivery",
+  "logs:ListLogDeliveries",
+  "logs:PutLogEvents",
+  "logs:PutResourcePolicy",
+  "logs:UpdateLogDelivery",
+  "redshift-data:BatchExecuteStatement",
+  "redshift-data:CancelStatement",
+  "redshift-data:DescribeStatement",
+  "redshift-data:ExecuteStatement",
+  "redshift-data:GetStatementResult",
+  "redshift-serverless:GetCredentials",
+  "s3:AbortMultipartUpload",
+  "s3:DeleteObject",
+  "s3:GetObject",
+  "s3:ListBucket",
+  "s3:ListBucketVersions",
+  "s3:ListMultipartUploadParts",
+  "s3:PutObject",
+  "secretsmanager:GetSecretValue",
+  "sqs:SendMessage",
+  "states:StartExecution",
+  "xray:PutTelemetryRecords",
+  "xray:PutTraceSegments",
+] as const;
+
+export interface AccessArgs {
+  readonly place: pulumi.Input<Place>;
+  /** CI that may deploy. Without it there is no deploy role. */
+  readonly deploy?:
+    | {
+        /** `owner/name` on GitHub. */
+        readonly repository: pulumi.Input<string>;
+        /** GitHub environment, whose protection rules then guard the role. */
+        readonly environment: pulumi.Input<string>;
+        /** ARN of the account's OIDC provider for GitHub. */
+        readonly providerArn: pulumi.Input<string>;
+      }
+    | undefined;
+}
+
+/**
+ * What bounds access: a permissions boundary that every role of the pipeline carries, and the role that CI deploys
+ * with, which can make roles only with that boundary on them.
+ *
+ * @example
+ * const access = new Access("shop-dev", { place });
+ * new WorkloadRole("shop-dev-job", { …, permissionsBoundary: access.boundaryArn });
+ */
+export class Access extends pulumi.ComponentResource {
+  readonly boundary: aws.iam.Policy;
+  /** Made from the name, so that it is known before the policy exists. */
+  readonly boundaryArn: pulumi.Output<string>;
+  readonly deployRole: WorkloadRole | undefined;
+
+  constructor(name: string, args: AccessArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("securecart:pipeline:Access", name, {}, opts);
+    const arns = new Arns(args.place);
+    this.boundary = new aws.iam.Policy(
+      `${name}-boundary`,
+      {
+        name: `${name}-boundary`,
+        description: `The most that a role of ${name} can ever do`,
+        policy: policyDocument([withinAccount(arns)]),
+      },
+      { parent: this },
+    );
+    this.boundaryArn = arns.iam(pulumi.interpolate`policy/${this.boundary.name}`);
+    this.deployRole = args.deploy && createDeployRole(name, args.place, args.deploy, this.boundaryArn, this);
+    this.registerOutputs({ boundaryArn: this.boundaryArn });
+  }
+}
+
+/** Nothing outside the account and, for what has a region, nothing outside the stack's. */
+function withinAccount(arns: Arns): Statement {
+  return {
+    sid: "WithinAccountAndRegion",
+    actions: workloadActions,
+    resources: ["*"],
+    conditions: {
+      StringEqualsIfExists: {
+        "aws:RequestedRegion": arns.place.apply(({ region }) => region),
+        "aws:ResourceAccount": arns.place.apply(({ accountId }) => accountId),
+      },
+    },
+  };
+}
+
+function createDeployRole(
+  name: string,
+  place: pulumi.Input<Place>,
+  deploy: NonNullable<AccessArgs["deploy"]>,
+  boundaryArn: pulumi.Output<string>,
+  parent: pulumi.Resource,
+): WorkloadRole {
+  const issuer = "token.actions.githubusercontent.com";
+  return new WorkloadRole(
+    `${name}-deploy`,
+    {
+      place,
+      description: `CI deploys ${name} with this role`,
+      trust: {
+        document: pulumi.jsonStringify({
+          Version: "2012-10-17",
+          Statement: [
+            {
+              Sid: "OneRepositoryAndEnvironment",
+              Effect: "Allow",
+              Action: "sts:AssumeRoleWithWebIdentity",
+              Principal: { Federated: deploy.providerArn },
+              Condition: {
+                StringEquals: {
+                  [`${issuer}:aud`]: "sts.amazonaws.com",
+                  [`${issuer}:sub`]: pulumi.interpolate`repo:${deploy.repository}:environment:${deploy.environment}`,
+                },
+              },
+            },
+          ],
+        }),
+      },
+      policies: deploymentStatements(name, new Arns(place), boundaryArn),
+    },
+    { parent },
+  );
+}

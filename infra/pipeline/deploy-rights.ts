@@ -1,0 +1,294 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { Statement } from "../lib/iam.ts";
+import type { Arns } from "../lib/place.ts";
+
+/**
+ * What CI may do to deploy a stack: make, change and delete resources whose names begin with the component's name.
+ * Roles only with the permissions boundary on them, so that a changed program cannot give itself more.
+ */
+export function deploymentStatements(
+  name: string,
+  arns: Arns,
+  boundaryArn: pulumi.Input<string>,
+): Record<string, Statement[]> {
+  const underscored = name.replaceAll("-", "_");
+  const roles = arns.iam(`role/${name}-*`);
+  return {
+    identity: [
+      {
+        sid: "BoundedRoles",
+        actions: [
+          "iam:CreateRole",
+          "iam:DeleteRolePolicy",
+          "iam:PutRolePermissionsBoundary",
+          "iam:PutRolePolicy",
+        ],
+        resources: [roles],
+        conditions: { StringEquals: { "iam:PermissionsBoundary": boundaryArn } },
+      },
+      {
+        sid: "ManageRoles",
+        actions: [
+          "iam:DeleteRole",
+          "iam:GetRole",
+          "iam:GetRolePolicy",
+          "iam:ListAttachedRolePolicies",
+          "iam:ListInstanceProfilesForRole",
+          "iam:ListRolePolicies",
+          "iam:TagRole",
+          "iam:UntagRole",
+          "iam:UpdateRole",
+        ],
+        resources: [roles],
+      },
+      {
+        sid: "PassRolesToServices",
+        actions: ["iam:PassRole"],
+        resources: [roles],
+        conditions: {
+          StringEquals: {
+            "iam:PassedToService": [
+              "databrew.amazonaws.com",
+              "events.amazonaws.com",
+              "glue.amazonaws.com",
+              "lambda.amazonaws.com",
+              "redshift-serverless.amazonaws.com",
+              "scheduler.amazonaws.com",
+              "states.amazonaws.com",
+              "vpc-flow-logs.amazonaws.com",
+            ],
+          },
+        },
+      },
+      // The boundary itself is read, never changed: that takes a person.
+      {
+        sid: "ReadBoundary",
+        actions: ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"],
+        resources: [boundaryArn],
+      },
+    ],
+    storage: [
+      {
+        sid: "Buckets",
+        actions: [
+          "s3:CreateBucket",
+          "s3:DeleteBucket",
+          "s3:DeleteBucketPolicy",
+          "s3:GetBucketAcl",
+          "s3:GetBucketLocation",
+          "s3:GetBucketLogging",
+          "s3:GetBucketNotification",
+          "s3:GetBucketOwnershipControls",
+          "s3:GetBucketPolicy",
+          "s3:GetBucketPublicAccessBlock",
+          "s3:GetBucketTagging",
+          "s3:GetBucketVersioning",
+          "s3:GetEncryptionConfiguration",
+          "s3:GetLifecycleConfiguration",
+          "s3:ListBucket",
+          "s3:ListBucketVersions",
+          "s3:PutBucketLogging",
+          "s3:PutBucketNotification",
+          "s3:PutBucketOwnershipControls",
+          "s3:PutBucketPolicy",
+          "s3:PutBucketPublicAccessBlock",
+          "s3:PutBucketTagging",
+          "s3:PutBucketVersioning",
+          "s3:PutEncryptionConfiguration",
+          "s3:PutLifecycleConfiguration",
+        ],
+        resources: [arns.bucket(`${name}-*`)],
+      },
+      {
+        sid: "Artifacts",
+        actions: [
+          "s3:DeleteObject",
+          "s3:GetObject",
+          "s3:GetObjectTagging",
+          "s3:PutObject",
+          "s3:PutObjectTagging",
+        ],
+        resources: [arns.objects(`${name}-artifacts-*`)],
+      },
+      {
+        sid: "Tables",
+        actions: [
+          "dynamodb:CreateTable",
+          "dynamodb:DescribeContinuousBackups",
+          "dynamodb:DescribeTable",
+          "dynamodb:DescribeTimeToLive",
+          "dynamodb:ListTagsOfResource",
+          "dynamodb:TagResource",
+          "dynamodb:UpdateContinuousBackups",
+          "dynamodb:UpdateTable",
+          "dynamodb:UpdateTimeToLive",
+        ],
+        resources: [arns.regional("dynamodb", `table/${name}-*`)],
+      },
+      {
+        sid: "TaggedKeys",
+        actions: [
+          "kms:CreateGrant",
+          "kms:Decrypt",
+          "kms:DescribeKey",
+          "kms:EnableKeyRotation",
+          "kms:GenerateDataKey",
+          "kms:GetKeyPolicy",
+          "kms:GetKeyRotationStatus",
+          "kms:ListResourceTags",
+          "kms:PutKeyPolicy",
+          "kms:TagResource",
+          "kms:UpdateKeyDescription",
+        ],
+        resources: [arns.regional("kms", "key/*")],
+        conditions: { StringEquals: { "aws:ResourceTag/pipeline": name } },
+      },
+      {
+        sid: "CreateTaggedKeys",
+        actions: ["kms:CreateKey"],
+        resources: ["*"],
+        conditions: { StringEquals: { "aws:RequestTag/pipeline": name } },
+      },
+    ],
+    processing: [
+      {
+        sid: "Jobs",
+        actions: [
+          "glue:CreateJob",
+          "glue:DeleteJob",
+          "glue:GetJob",
+          "glue:GetTags",
+          "glue:TagResource",
+          "glue:UpdateJob",
+        ],
+        resources: [arns.regional("glue", `job/${name}-*`)],
+      },
+      {
+        sid: "Catalog",
+        actions: [
+          "glue:CreateConnection",
+          "glue:CreateDatabase",
+          "glue:CreatePartitionIndex",
+          "glue:CreateTable",
+          "glue:GetConnection",
+          "glue:GetDatabase",
+          "glue:GetPartitionIndexes",
+          "glue:GetTable",
+          "glue:UpdateConnection",
+          "glue:UpdateDatabase",
+          "glue:UpdateTable",
+        ],
+        resources: [
+          arns.regional("glue", "catalog"),
+          arns.regional("glue", `connection/${name}-*`),
+          arns.regional("glue", `database/${underscored}_*`),
+          arns.regional("glue", `table/${underscored}_*/*`),
+        ],
+      },
+      {
+        sid: "Functions",
+        actions: [
+          "lambda:CreateFunction",
+          "lambda:DeleteFunction",
+          "lambda:GetFunction",
+          "lambda:GetFunctionCodeSigningConfig",
+          "lambda:GetFunctionConfiguration",
+          "lambda:InvokeFunction",
+          "lambda:ListVersionsByFunction",
+          "lambda:PutFunctionConcurrency",
+          "lambda:PutFunctionEventInvokeConfig",
+          "lambda:TagResource",
+          "lambda:UpdateFunctionCode",
+          "lambda:UpdateFunctionConfiguration",
+        ],
+        resources: [arns.regional("lambda", `function:${name}-*`)],
+      },
+      {
+        sid: "Workflow",
+        actions: [
+          "states:CreateStateMachine",
+          "states:DescribeStateMachine",
+          "states:ListTagsForResource",
+          "states:TagResource",
+          "states:UpdateStateMachine",
+        ],
+        resources: [arns.regional("states", `stateMachine:${name}`)],
+      },
+      {
+        sid: "Recipes",
+        actions: [
+          "cloudformation:CreateStack",
+          "cloudformation:DescribeStacks",
+          "cloudformation:GetTemplate",
+          "cloudformation:UpdateStack",
+        ],
+        resources: [arns.regional("cloudformation", `stack/${name}-*/*`)],
+      },
+    ],
+    events: [
+      {
+        sid: "Rules",
+        actions: [
+          "events:DescribeRule",
+          "events:ListTagsForResource",
+          "events:ListTargetsByRule",
+          "events:PutRule",
+          "events:PutTargets",
+          "events:TagResource",
+        ],
+        resources: [arns.regional("events", `rule/${name}-*`)],
+      },
+      {
+        sid: "Schedules",
+        actions: [
+          "scheduler:CreateSchedule",
+          "scheduler:GetSchedule",
+          "scheduler:GetScheduleGroup",
+          "scheduler:UpdateSchedule",
+        ],
+        resources: [
+          arns.regional("scheduler", `schedule/${name}/*`),
+          arns.regional("scheduler", `schedule-group/${name}`),
+        ],
+      },
+      {
+        sid: "QueuesAndTopics",
+        actions: [
+          "sns:CreateTopic",
+          "sns:GetTopicAttributes",
+          "sns:ListTagsForResource",
+          "sns:SetTopicAttributes",
+          "sns:Subscribe",
+          "sns:TagResource",
+          "sqs:CreateQueue",
+          "sqs:GetQueueAttributes",
+          "sqs:ListQueueTags",
+          "sqs:SetQueueAttributes",
+          "sqs:TagQueue",
+        ],
+        resources: [arns.regional("sns", `${name}-*`), arns.regional("sqs", `${name}-*`)],
+      },
+      {
+        sid: "LogGroups",
+        actions: [
+          "logs:AssociateKmsKey",
+          "logs:CreateLogGroup",
+          "logs:ListTagsForResource",
+          "logs:PutRetentionPolicy",
+          "logs:TagResource",
+        ],
+        resources: [arns.logGroup(`*${name}*`)],
+      },
+      {
+        sid: "Alarms",
+        actions: [
+          "cloudwatch:DescribeAlarms",
+          "cloudwatch:ListTagsForResource",
+          "cloudwatch:PutMetricAlarm",
+          "cloudwatch:TagResource",
+        ],
+        resources: [arns.regional("cloudwatch", `alarm:${name}-*`)],
+      },
+    ],
+  };
+}

@@ -1,0 +1,528 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Contract } from "../../contracts/contract.ts";
+import { createFailureQueue } from "../lib/failure-queue.ts";
+import { complete, given } from "../lib/given.ts";
+import { Arns, type Place } from "../lib/place.ts";
+import type { FunctionDefaults } from "../lib/private-function.ts";
+import type { DataSafety } from "../lib/retention.ts";
+import { type Artifact, bundleFunctions, type BundleSpec, sha256 } from "../package/artifacts.ts";
+import { deploymentBundles } from "../deployment/bundles.ts";
+import { Access } from "./access.ts";
+import { AccountBaseline } from "./account-baseline.ts";
+import { Batch, type BatchArgs, batchServices, type JobSize } from "./batch.ts";
+import { Catalog } from "./catalog.ts";
+import { Encryption } from "./encryption.ts";
+import {
+  bundleSpecOf,
+  functionFolders,
+  type FunctionName,
+  functionNames,
+  Functions,
+  functionServices,
+  handlerOf,
+} from "./functions.ts";
+import { type JobName, jobNames, jobs, scriptOf } from "./jobs.ts";
+import { Lake, type LakeRetention } from "./lake.ts";
+import { LakeMigration, lakeMigrationServices } from "./lake-migration.ts";
+import { fileExists, laterParts } from "./later.ts";
+import { Ledger } from "./ledger.ts";
+import { LowCode, lowCodeServices, type RecipeDataset } from "./low-code.ts";
+import { Monitoring } from "./monitoring.ts";
+import { type AdoptedVpc, Network, type NetworkArgs, type PrivateServices } from "./network.ts";
+import { type MysqlSource, Sources, sourceTables } from "./sources.ts";
+import { Warehouse, type WarehouseArgs, warehouseServices } from "./warehouse.ts";
+import { Workflow, type WorkflowArgs, type WorkflowJob } from "./workflow.ts";
+
+/** Something that is not deployed because its file is not written. */
+export interface Missing {
+  /** The part of the pipeline. */
+  readonly part: string;
+  /** The file it waits for, relative to the repository. */
+  readonly file: string;
+}
+
+export interface EtlPipelineArgs {
+  readonly place: pulumi.Input<Place>;
+  /** The datasets: their sources, tables and loads all follow from them. */
+  readonly contracts: readonly Contract[];
+  /** The bundle of contracts and reference data that jobs and functions read. */
+  readonly contractsJson: string;
+  /** DataBrew recipes of the datasets that name one. @default [] */
+  readonly recipes?: readonly RecipeDataset[];
+  readonly geoDatabase: Artifact;
+  readonly wheels: BatchArgs["wheels"];
+  /** A new VPC by its range, or an existing one. @default a new one, 10.20.0.0/16 */
+  readonly network?: {
+    readonly cidr?: string | undefined;
+    readonly adopt?: AdoptedVpc | undefined;
+    readonly peering?: NetworkArgs["peering"] | undefined;
+    /** Zones with interface endpoints, 0 to 3; each costs by the hour. @default 3 */
+    readonly endpointZones?: number;
+    /** Days. @default 30 */
+    readonly flowLogRetentionDays?: pulumi.Input<number>;
+  };
+  /** Without it contracts must not name a MySQL source. */
+  readonly mysql?: MysqlSource | undefined;
+  readonly secretsLayerArn?: pulumi.Input<string> | undefined;
+  readonly dynamodb?: {
+    readonly adoptTables?: Readonly<Record<string, pulumi.Input<string>>>;
+    /** Days, 1 to 35. @default 35 */
+    readonly recoveryDays?: pulumi.Input<number>;
+  };
+  readonly lakeRetention?: LakeRetention;
+  readonly jobSize?: JobSize;
+  readonly functions?: {
+    /** MB. @default 512 */
+    readonly memoryMegabytes?: pulumi.Input<number>;
+    /** Executions of one function at the same time, at most. @default 2 */
+    readonly reservedConcurrency?: pulumi.Input<number>;
+  };
+  readonly schedule: WorkflowArgs["schedule"];
+  /** Minutes that a run may take before it counts as slow. @default 240 */
+  readonly slowRunMinutes?: pulumi.Input<number>;
+  readonly warehouse?: Pick<
+    WarehouseArgs,
+    "baseCapacity" | "maxCapacity" | "monthlyRpuHours" | "atLimit" | "maxQuerySeconds"
+  > & {
+    readonly biPrincipals?: readonly pulumi.Input<string>[];
+  };
+  readonly monitoring: {
+    readonly emails?: readonly string[];
+    readonly monthlyBudgetUsd: pulumi.Input<number>;
+  };
+  /** Days that logs are kept, one of CloudWatch's values. @default 30 */
+  readonly logRetentionDays?: pulumi.Input<number>;
+  readonly safety?: DataSafety;
+  /** Account-wide settings: made by one stack of an account, adopted by the others. @default "adopt" */
+  readonly accountBaseline?: "create" | "adopt";
+  readonly deploy?:
+    | { readonly repository: pulumi.Input<string>; readonly environment: pulumi.Input<string> }
+    | undefined;
+  /** Overrides of single child resources, by part. */
+  readonly transform?: {
+    readonly encryption?: ConstructorParameters<typeof Encryption>[1]["transform"];
+    readonly lake?: ConstructorParameters<typeof Lake>[1]["transform"];
+    readonly network?: NetworkArgs["transform"];
+    readonly catalog?: ConstructorParameters<typeof Catalog>[1]["transform"];
+    readonly sources?: ConstructorParameters<typeof Sources>[1]["transform"];
+    readonly batch?: BatchArgs["transform"];
+    readonly functions?: FunctionDefaults["transform"];
+    readonly lowCode?: ConstructorParameters<typeof LowCode>[1]["transform"];
+    readonly warehouse?: WarehouseArgs["transform"];
+    readonly workflow?: WorkflowArgs["transform"];
+    readonly monitoring?: ConstructorParameters<typeof Monitoring>[1]["transform"];
+  };
+}
+
+const namePattern = /^[a-z][a-z0-9-]{1,22}[a-z0-9]$/;
+
+/**
+ * The whole platform: lake, catalog, sources, jobs, functions, workflow, low-code recipes, warehouse, access and
+ * monitoring, in a network without a way out, under keys of its own. Everything is named from the component's name,
+ * so that two of them can live in one account.
+ *
+ * @example
+ * const shop = new EtlPipeline("shop-dev", {
+ *   place: currentPlace(),
+ *   contracts, contractsJson, geoDatabase, wheels,
+ *   schedule: { expression: "cron(0 5 * * ? *)", timeZone: "Europe/Berlin" },
+ *   monitoring: { emails: ["data@example.com"], monthlyBudgetUsd: 150 },
+ * });
+ * export const bucket = shop.lake.bucketNames.landing;
+ */
+export class EtlPipeline extends pulumi.ComponentResource {
+  readonly encryption: Encryption;
+  readonly access: Access;
+  readonly baseline: AccountBaseline;
+  readonly lake: Lake;
+  readonly network: Network;
+  readonly catalog: Catalog;
+  readonly sources: Sources;
+  readonly ledger: Ledger;
+  readonly batch: Batch;
+  readonly functions: Functions;
+  readonly lowCode: LowCode;
+  readonly warehouse: Warehouse;
+  /** Undefined while a job or function that it calls is missing. */
+  readonly workflow: Workflow | undefined;
+  readonly lakeMigration: LakeMigration | undefined;
+  readonly monitoring: Monitoring;
+  /** What waits for its file. */
+  readonly missing: readonly Missing[];
+
+  constructor(name: string, args: EtlPipelineArgs, opts?: pulumi.ComponentResourceOptions) {
+    if (!namePattern.test(name)) {
+      throw new pulumi.RunError(
+        `'${name}' cannot name an EtlPipeline: 3 to 24 lower-case letters, digits and hyphens, a letter first, ` +
+          "because bucket names are made from it",
+      );
+    }
+    super("securecart:pipeline:EtlPipeline", name, {}, opts);
+    const parent = this;
+    const { place, transform = {} } = args;
+    const arns = new Arns(place);
+    const safety = args.safety ?? {};
+    const logRetentionDays = args.logRetentionDays ?? 30;
+    const present = findFiles();
+    const bundles = bundleFunctions(bundleSpecs());
+    const tables = sourceTables(args.contracts);
+
+    this.encryption = createEncryption();
+    const keys = {
+      dataKeyArn: this.encryption.dataKey.arn,
+      logsKeyArn: this.encryption.logsKey.arn,
+      secretsKeyArn: this.encryption.secretsKey.arn,
+    };
+    this.baseline = createBaseline();
+    this.access = createAccess(this.baseline);
+    const permissionsBoundary = this.access.boundaryArn;
+    const failures = createFailureQueue(`${name}-failures`, { place, dataKeyArn: keys.dataKeyArn }, this);
+    this.lake = createLake();
+    const { bucketNames } = this.lake;
+    this.ledger = createLedger();
+    this.network = createNetwork();
+    const placement = {
+      subnetIds: this.network.subnetIds,
+      securityGroupId: this.network.workloadGroup.id,
+    };
+    const functionDefaults = createFunctionDefaults();
+    this.catalog = createCatalog();
+    this.sources = createSources(this.network);
+    this.batch = createBatch(this.catalog, this.sources);
+    this.lakeMigration = migrateLake(this.batch);
+    this.functions = createFunctions(this.ledger, this.sources);
+    this.lowCode = createLowCode();
+    this.warehouse = createWarehouse(this.network);
+    this.workflow = createWorkflow(this.functions, this.batch, this.lowCode, this.sources, this.warehouse);
+    this.monitoring = createMonitoring(this);
+    this.missing = present.missing;
+    this.registerOutputs({ landingBucket: bucketNames.landing, missing: this.missing });
+
+    function findFiles(): { jobs: JobName[]; functions: FunctionName[]; missing: Missing[] } {
+      const presentJobs = jobNames.filter((job) => scriptOf(job) !== undefined);
+      const presentFunctions = functionNames.filter((each) => handlerOf(each) !== undefined);
+      const missing = [
+        ...jobNames
+          .filter((job) => !presentJobs.includes(job))
+          .map((job) => ({ part: `job ${job}`, file: `jobs/securecart/${jobs[job].module}.py` })),
+        ...functionNames
+          .filter((each) => !presentFunctions.includes(each))
+          .map((each) => ({
+            part: `function ${each}`,
+            file: `functions/${functionFolders[each]}/handler.ts`,
+          })),
+        ...laterParts.filter(({ file }) => !fileExists(file)),
+      ];
+      return { jobs: presentJobs, functions: presentFunctions, missing };
+    }
+
+    function bundleSpecs(): Record<string, BundleSpec> {
+      return {
+        ...deploymentBundles,
+        ...Object.fromEntries(present.functions.map((each) => [each, bundleSpecOf(each)])),
+      };
+    }
+
+    function bundleOf(which: string): Artifact {
+      const bundle = bundles[which];
+      if (!bundle) throw new Error(`no bundle was built for ${which}`);
+      return bundle;
+    }
+
+    function createEncryption(): Encryption {
+      return new Encryption(
+        name,
+        { place, safety, ...given({ transform: transform.encryption }) },
+        { parent },
+      );
+    }
+
+    function createBaseline(): AccountBaseline {
+      return new AccountBaseline(
+        name,
+        { place, mode: args.accountBaseline ?? "adopt", dataKeyArn: keys.dataKeyArn },
+        { parent },
+      );
+    }
+
+    function createAccess(baseline: AccountBaseline): Access {
+      return new Access(
+        name,
+        { place, deploy: args.deploy && { ...args.deploy, providerArn: baseline.githubProviderArn } },
+        { parent },
+      );
+    }
+
+    function createLake(): Lake {
+      return new Lake(
+        name,
+        {
+          place,
+          dataKeyArn: keys.dataKeyArn,
+          safety,
+          ...given({ retention: args.lakeRetention, transform: transform.lake }),
+        },
+        { parent },
+      );
+    }
+
+    function createLedger(): Ledger {
+      return new Ledger(name, { dataKeyArn: keys.dataKeyArn, safety }, { parent });
+    }
+
+    function createNetwork(): Network {
+      const { adopt, peering, ...network } = args.network ?? {};
+      return new Network(
+        name,
+        {
+          place,
+          logsKeyArn: keys.logsKeyArn,
+          permissionsBoundary,
+          privateServices: privateServices(),
+          bucketArns: Object.values(bucketNames).map((bucket) => arns.bucket(bucket)),
+          tableArns: [
+            arns.regional("dynamodb", `table/${name}-ledger`),
+            ...tables.map((table) =>
+              arns.regional(
+                "dynamodb",
+                pulumi.interpolate`table/${args.dynamodb?.adoptTables?.[table.name] ?? `${name}-${table.name}`}`,
+              ),
+            ),
+          ],
+          ...given({ ...network, adopt, peering, transform: transform.network }),
+        },
+        { parent },
+      );
+    }
+
+    /** Exactly what the parts call from inside: each part says so itself. */
+    function privateServices(): PrivateServices {
+      const merged = new Map<string, Set<string>>();
+      const hasRecipes = (args.recipes ?? []).length > 0;
+      const parts = [
+        batchServices,
+        functionServices,
+        lakeMigrationServices,
+        warehouseServices,
+        ...(hasRecipes ? [lowCodeServices] : []),
+      ];
+      for (const [service, actions] of parts.flatMap((part) => Object.entries(part))) {
+        if (service === "secretsmanager" && !args.mysql) continue;
+        const known = merged.get(service) ?? new Set<string>();
+        for (const action of actions) known.add(action);
+        merged.set(service, known);
+      }
+      return Object.fromEntries([...merged].map(([service, actions]) => [service, [...actions].toSorted()]));
+    }
+
+    function createFunctionDefaults(): FunctionDefaults {
+      return {
+        place,
+        network: placement,
+        dataKeyArn: keys.dataKeyArn,
+        logsKeyArn: keys.logsKeyArn,
+        logRetentionDays,
+        permissionsBoundary,
+        failures,
+        ...args.functions,
+        transform: { ...given({ function: transform.functions?.function }) },
+      };
+    }
+
+    function createCatalog(): Catalog {
+      return new Catalog(name, { bucketNames, ...given({ transform: transform.catalog }) }, { parent });
+    }
+
+    function createSources(network: Network): Sources {
+      return new Sources(
+        name,
+        {
+          place,
+          dataKeyArn: keys.dataKeyArn,
+          mysql: args.mysql,
+          subnetId: network.firstSubnetId,
+          availabilityZone: network.firstZone,
+          securityGroupId: network.workloadGroup.id,
+          tables,
+          safety,
+          ...given({ ...args.dynamodb, transform: transform.sources }),
+        },
+        { parent },
+      );
+    }
+
+    function createBatch(catalog: Catalog, sources: Sources): Batch {
+      const { mysql } = args;
+      return new Batch(
+        name,
+        {
+          place,
+          // Without a database there is nothing to extract from it.
+          jobs: present.jobs.filter((job) => job !== "extractMysql" || mysql !== undefined),
+          bucketNames,
+          databaseNames: catalog.databaseNames,
+          dataKeyArn: keys.dataKeyArn,
+          logRetentionDays,
+          contractsJson: args.contractsJson,
+          geoDatabase: args.geoDatabase,
+          wheels: args.wheels,
+          network: placement,
+          connections: {
+            network: sources.network.name,
+            mysql:
+              mysql && sources.mysql && sources.mysqlUrl
+                ? {
+                    name: sources.mysql.name,
+                    url: sources.mysqlUrl,
+                    secretArn: mysql.secretArn,
+                    secretKeyArn: mysql.secretKeyArn,
+                  }
+                : undefined,
+          },
+          permissionsBoundary,
+          ...given({ size: args.jobSize, transform: transform.batch }),
+        },
+        { parent },
+      );
+    }
+
+    function migrateLake(batch: Batch): LakeMigration | undefined {
+      const migrate = batch.jobs.migrate;
+      if (!migrate) return undefined;
+      return new LakeMigration(
+        name,
+        {
+          jobName: migrate.job.name,
+          triggers: { contracts: sha256(args.contractsJson) },
+          functionDefaults,
+          bundle: bundleOf("migrateLake"),
+        },
+        { parent },
+      );
+    }
+
+    function createFunctions(ledger: Ledger, sources: Sources): Functions {
+      return new Functions(
+        name,
+        {
+          ...functionDefaults,
+          ...given({ transform: transform.functions, ...args.functions }),
+          logRetentionDays,
+          functions: present.functions,
+          bundles,
+          bucketNames,
+          ledgerTable: ledger.table.name,
+          tableArns: sources.tableArns,
+          mysql: args.mysql,
+          secretsLayerArn: args.secretsLayerArn,
+        },
+        { parent },
+      );
+    }
+
+    function createLowCode(): LowCode {
+      return new LowCode(
+        name,
+        {
+          place,
+          datasets: args.recipes ?? [],
+          landingBucket: bucketNames.landing,
+          dataKeyArn: keys.dataKeyArn,
+          logsKeyArn: keys.logsKeyArn,
+          functionDefaults,
+          publishBundle: bundleOf("publishRecipe"),
+          logRetentionDays,
+          permissionsBoundary,
+          ...given({ transform: transform.lowCode }),
+        },
+        { parent },
+      );
+    }
+
+    function createWarehouse(network: Network): Warehouse {
+      const { biPrincipals, ...size } = args.warehouse ?? {};
+      return new Warehouse(
+        name,
+        {
+          place,
+          ...size,
+          biPrincipals: biPrincipals ?? [],
+          loaderRoles: [`${name}-workflow`],
+          subnetIds: network.subnetIds,
+          securityGroupId: network.warehouseGroup.id,
+          curatedBucket: bucketNames.curated,
+          ...keys,
+          contracts: { bucket: bucketNames.artifacts, key: "contracts.json", json: args.contractsJson },
+          functionDefaults,
+          migrateBundle: bundleOf("migrateWarehouse"),
+          logRetentionDays,
+          safety,
+          permissionsBoundary,
+          ...given({ transform: transform.warehouse }),
+        },
+        { parent },
+      );
+    }
+
+    function createWorkflow(
+      functions: Functions,
+      batch: Batch,
+      lowCode: LowCode,
+      sources: Sources,
+      warehouse: Warehouse,
+    ): Workflow | undefined {
+      const functionArns = complete(functionNames, (each) => functions.functions[each]?.arn);
+      const workflowJobs = jobNames.filter((job): job is WorkflowJob => job !== "migrate");
+      // A workflow without MySQL never reaches that job: its plan has no such extract.
+      const deployed = complete(workflowJobs, (job) =>
+        job === "extractMysql" && !args.mysql ? "none" : batch.jobs[job]?.job.name,
+      );
+      if (!functionArns || !deployed) return undefined;
+      return new Workflow(
+        name,
+        {
+          place,
+          functionArns,
+          jobNames: deployed,
+          recipeJobs: lowCode.jobNames,
+          landingBucket: bucketNames.landing,
+          tableArns: Object.values(sources.tableArns),
+          warehouse: {
+            workgroupName: warehouse.workgroupName,
+            workgroupArn: warehouse.workgroupArn,
+            database: "warehouse",
+          },
+          schedule: args.schedule,
+          dataKeyArn: keys.dataKeyArn,
+          logsKeyArn: keys.logsKeyArn,
+          logRetentionDays,
+          failures,
+          permissionsBoundary,
+          ...given({ transform: transform.workflow }),
+        },
+        { parent },
+      );
+    }
+
+    function createMonitoring(pipeline: EtlPipeline): Monitoring {
+      const { workflow, functions, batch, warehouse } = pipeline;
+      return new Monitoring(
+        name,
+        {
+          place,
+          logsKeyArn: keys.logsKeyArn,
+          watched: {
+            jobs: Object.values(batch.jobs).map((each) => each.job.name),
+            functions: Object.values(functions.functions).map((each) => each.function.name),
+            machines: workflow ? [{ name: workflow.machine.name, arn: workflow.arn }] : [],
+            failureQueues: [failures.name],
+            workgroups: [warehouse.workgroupName],
+          },
+          ...args.monitoring,
+          ...given({ slowRunMinutes: args.slowRunMinutes, transform: transform.monitoring }),
+        },
+        { parent },
+      );
+    }
+  }
+}

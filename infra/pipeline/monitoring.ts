@@ -1,0 +1,379 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import { policyDocument } from "../lib/iam.ts";
+import { Arns, type Place } from "../lib/place.ts";
+import { type Transform, transformed } from "../lib/transform.ts";
+
+/** What is watched, by name. */
+export interface Watched {
+  /** Glue jobs. */
+  readonly jobs: readonly pulumi.Input<string>[];
+  /** Lambda functions. */
+  readonly functions: readonly pulumi.Input<string>[];
+  /** State machines: name and ARN. */
+  readonly machines: readonly { readonly name: pulumi.Input<string>; readonly arn: pulumi.Input<string> }[];
+  /** Queues of failed events. */
+  readonly failureQueues: readonly pulumi.Input<string>[];
+  /** Redshift Serverless workgroups. */
+  readonly workgroups: readonly pulumi.Input<string>[];
+}
+
+export interface MonitoringArgs {
+  readonly place: pulumi.Input<Place>;
+  readonly logsKeyArn: pulumi.Input<string>;
+  readonly watched: Watched;
+  /** Who gets a mail; each address has to confirm. @default [] */
+  readonly emails?: readonly string[];
+  /** Minutes that a run of the workflow may take before it counts as slow. @default 240 */
+  readonly slowRunMinutes?: pulumi.Input<number>;
+  /** US dollars a month; a mail goes out at 80 % and when the forecast passes it. */
+  readonly monthlyBudgetUsd: pulumi.Input<number>;
+  readonly transform?: { readonly alarm?: Transform<aws.cloudwatch.MetricAlarmArgs> };
+}
+
+/** Events that mean a job failed or is slow. A job that dies early never emits a metric, so failures are events. */
+export function jobPatterns(
+  jobNames: pulumi.Input<pulumi.Input<string>[]>,
+): Readonly<Record<"failed" | "slow", object>> {
+  return {
+    failed: {
+      source: ["aws.glue"],
+      "detail-type": ["Glue Job State Change"],
+      detail: { jobName: jobNames, state: ["FAILED", "TIMEOUT", "STOPPED"] },
+    },
+    slow: {
+      source: ["aws.glue"],
+      "detail-type": ["Glue Job Run Status"],
+      detail: { jobName: jobNames },
+    },
+  };
+}
+
+/** The event that a statement in the warehouse failed; only statements that asked for events send one. */
+export function loadPattern(): object {
+  return {
+    source: ["aws.redshift-data"],
+    "detail-type": ["Redshift Data Statement Status Change"],
+    detail: { state: ["FAILED", "ABORTED"], statementName: [{ prefix: "load-" }] },
+  };
+}
+
+/**
+ * Alarms on failure, slowness and lag, one topic that tells people, a dashboard, and a budget.
+ *
+ * @example
+ * new Monitoring("shop-dev", { …, emails: ["data@example.com"], monthlyBudgetUsd: 150 });
+ */
+export class Monitoring extends pulumi.ComponentResource {
+  readonly topic: aws.sns.Topic;
+  readonly dashboardName: string;
+  readonly nodes: {
+    readonly alarms: Readonly<Record<string, aws.cloudwatch.MetricAlarm>>;
+    readonly rules: Readonly<Record<string, aws.cloudwatch.EventRule>>;
+  };
+
+  constructor(name: string, args: MonitoringArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("securecart:pipeline:Monitoring", name, {}, opts);
+    const parent = this;
+    const arns = new Arns(args.place);
+    const account = arns.place.apply(({ accountId }) => accountId);
+    const alarms: Record<string, aws.cloudwatch.MetricAlarm> = {};
+    const { watched } = args;
+    this.dashboardName = name;
+
+    this.topic = createTopic();
+    const topicArn = arns.regional("sns", this.topic.name);
+    subscribe(topicArn);
+    watchMachines(topicArn);
+    watchFunctions(topicArn);
+    watchQueues(topicArn);
+    watchWorkgroups(topicArn);
+    const rules = {
+      ...(watched.jobs.length > 0 && watchJobs(topicArn)),
+      ...(watched.workgroups.length > 0 && watchLoads(topicArn)),
+    };
+    createDashboard();
+    createBudget();
+    this.nodes = { alarms, rules };
+    this.registerOutputs({ topicArn });
+
+    function createTopic(): aws.sns.Topic {
+      const topic = new aws.sns.Topic(
+        `${name}-alerts`,
+        { name: `${name}-alerts`, kmsMasterKeyId: args.logsKeyArn },
+        { parent },
+      );
+      const arn = arns.regional("sns", topic.name);
+      new aws.sns.TopicPolicy(
+        `${name}-alerts`,
+        {
+          arn,
+          policy: policyDocument([
+            {
+              sid: "PublishAlerts",
+              principals: {
+                Service: ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"],
+              },
+              actions: ["sns:Publish"],
+              resources: [arn],
+              conditions: { StringEquals: { "aws:SourceAccount": account } },
+            },
+            {
+              sid: "TlsOnly",
+              effect: "Deny",
+              principals: "*",
+              actions: ["sns:Publish"],
+              resources: [arn],
+              conditions: { Bool: { "aws:SecureTransport": "false" } },
+            },
+          ]),
+        },
+        { parent },
+      );
+      return topic;
+    }
+
+    function subscribe(topicArn: pulumi.Output<string>): void {
+      for (const email of args.emails ?? []) {
+        new aws.sns.TopicSubscription(
+          `${name}-${email}`,
+          { topic: topicArn, protocol: "email", endpoint: email },
+          { parent },
+        );
+      }
+    }
+
+    function alarm(
+      kind: string,
+      topicArn: pulumi.Output<string>,
+      own: Pick<
+        aws.cloudwatch.MetricAlarmArgs,
+        "alarmDescription" | "namespace" | "metricName" | "dimensions"
+      > &
+        Partial<aws.cloudwatch.MetricAlarmArgs>,
+    ): void {
+      alarms[kind] = new aws.cloudwatch.MetricAlarm(
+        ...transformed(
+          args.transform?.alarm,
+          `${name}-${kind}`,
+          {
+            name: `${name}-${kind}`,
+            statistic: "Sum",
+            period: 300,
+            evaluationPeriods: 1,
+            comparisonOperator: "GreaterThanThreshold",
+            threshold: 0,
+            // No data means that nothing ran, which is no failure.
+            treatMissingData: "notBreaching",
+            alarmActions: [topicArn],
+            okActions: [topicArn],
+            ...own,
+          },
+          { parent },
+        ),
+      );
+    }
+
+    function watchMachines(topicArn: pulumi.Output<string>): void {
+      watched.machines.forEach(({ arn }, index) => {
+        const own = index === 0 ? "workflow" : `workflow-${index}`;
+        const common = { namespace: "AWS/States", dimensions: { StateMachineArn: arn } };
+        alarm(`${own}-failed`, topicArn, {
+          ...common,
+          metricName: "ExecutionsFailed",
+          alarmDescription: "A run failed. Its execution in Step Functions says at which step and why.",
+        });
+        alarm(`${own}-timed-out`, topicArn, {
+          ...common,
+          metricName: "ExecutionsTimedOut",
+          alarmDescription: "A run was stopped because it took too long. Redrive it when the cause is gone.",
+        });
+        alarm(`${own}-slow`, topicArn, {
+          ...common,
+          metricName: "ExecutionTime",
+          statistic: "Maximum",
+          threshold: pulumi.output(args.slowRunMinutes ?? 240).apply((minutes) => minutes * 60_000),
+          alarmDescription: "A run took longer than usual. The dashboard shows which step.",
+        });
+      });
+    }
+
+    function watchFunctions(topicArn: pulumi.Output<string>): void {
+      watched.functions.forEach((functionName, index) => {
+        const common = { namespace: "AWS/Lambda", dimensions: { FunctionName: functionName } };
+        alarm(`function-${index}-errors`, topicArn, {
+          ...common,
+          metricName: "Errors",
+          alarmDescription: pulumi.interpolate`${functionName} failed. Its log group says why.`,
+        });
+        alarm(`function-${index}-throttles`, topicArn, {
+          ...common,
+          metricName: "Throttles",
+          alarmDescription: pulumi.interpolate`${functionName} was throttled. Raise functions.reservedConcurrency.`,
+        });
+      });
+    }
+
+    function watchQueues(topicArn: pulumi.Output<string>): void {
+      watched.failureQueues.forEach((queueName, index) => {
+        alarm(index === 0 ? "failures" : `failures-${index}`, topicArn, {
+          namespace: "AWS/SQS",
+          metricName: "ApproximateNumberOfMessagesVisible",
+          dimensions: { QueueName: queueName },
+          statistic: "Maximum",
+          alarmDescription: pulumi.interpolate`Events could not be delivered or processed: look at the messages of ${queueName}.`,
+        });
+      });
+    }
+
+    function watchWorkgroups(topicArn: pulumi.Output<string>): void {
+      watched.workgroups.forEach((workgroup, index) => {
+        alarm(index === 0 ? "warehouse-queries-failed" : `warehouse-${index}-queries-failed`, topicArn, {
+          namespace: "AWS/Redshift-Serverless",
+          metricName: "QueriesFailed",
+          dimensions: { Workgroup: workgroup },
+          threshold: 10,
+          alarmDescription: "More than ten queries failed in five minutes.",
+        });
+      });
+    }
+
+    function watchJobs(topicArn: pulumi.Output<string>): Record<string, aws.cloudwatch.EventRule> {
+      const patterns = jobPatterns([...watched.jobs]);
+      return {
+        jobFailed: tell(
+          "job-failed",
+          "A Glue job failed, timed out or was stopped",
+          patterns.failed,
+          topicArn,
+        ),
+        jobSlow: tell(
+          "job-slow",
+          "A Glue job takes longer than its slowAfterMinutes",
+          patterns.slow,
+          topicArn,
+        ),
+      };
+    }
+
+    function watchLoads(topicArn: pulumi.Output<string>): Record<string, aws.cloudwatch.EventRule> {
+      return { loadFailed: tell("load-failed", "A load of the warehouse failed", loadPattern(), topicArn) };
+    }
+
+    function tell(
+      kind: string,
+      description: string,
+      pattern: object,
+      topicArn: pulumi.Output<string>,
+    ): aws.cloudwatch.EventRule {
+      const rule = new aws.cloudwatch.EventRule(
+        `${name}-${kind}`,
+        { name: `${name}-${kind}`, description, eventPattern: pulumi.jsonStringify(pattern) },
+        { parent },
+      );
+      const queue = watched.failureQueues[0];
+      new aws.cloudwatch.EventTarget(
+        `${name}-${kind}`,
+        {
+          rule: rule.name,
+          arn: topicArn,
+          ...(queue !== undefined && { deadLetterConfig: { arn: arns.regional("sqs", queue) } }),
+          retryPolicy: { maximumEventAgeInSeconds: 3600, maximumRetryAttempts: 10 },
+        },
+        { parent },
+      );
+      return rule;
+    }
+
+    function createDashboard(): void {
+      const region = arns.place.apply((place) => place.region);
+      const widget = (title: string, x: number, y: number, metrics: pulumi.Input<unknown>[]): object => ({
+        type: "metric",
+        x,
+        y,
+        width: 12,
+        height: 6,
+        properties: { title, region, metrics, stat: "Sum", period: 300, view: "timeSeries" },
+      });
+      new aws.cloudwatch.Dashboard(
+        name,
+        {
+          dashboardName: name,
+          dashboardBody: pulumi.jsonStringify({
+            widgets: [
+              widget(
+                "Runs",
+                0,
+                0,
+                watched.machines.flatMap(({ arn }) =>
+                  ["ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut"].map((metric) => [
+                    "AWS/States",
+                    metric,
+                    "StateMachineArn",
+                    arn,
+                  ]),
+                ),
+              ),
+              widget(
+                "Jobs: time on the driver",
+                12,
+                0,
+                watched.jobs.map((job) => [
+                  "Glue",
+                  "glue.driver.aggregate.elapsedTime",
+                  "JobName",
+                  job,
+                  "JobRunId",
+                  "ALL",
+                  "Type",
+                  "count",
+                ]),
+              ),
+              widget(
+                "Functions: errors",
+                0,
+                6,
+                watched.functions.map((each) => ["AWS/Lambda", "Errors", "FunctionName", each]),
+              ),
+              widget(
+                "Warehouse: compute",
+                12,
+                6,
+                watched.workgroups.map((each) => [
+                  "AWS/Redshift-Serverless",
+                  "ComputeSeconds",
+                  "Workgroup",
+                  each,
+                ]),
+              ),
+            ],
+          }),
+        },
+        { parent },
+      );
+    }
+
+    function createBudget(): void {
+      const notification = (type: "ACTUAL" | "FORECASTED", percent: number) => ({
+        notificationType: type,
+        comparisonOperator: "GREATER_THAN",
+        threshold: percent,
+        thresholdType: "PERCENTAGE",
+        subscriberSnsTopicArns: [arns.regional("sns", `${name}-alerts`)],
+      });
+      new aws.budgets.Budget(
+        name,
+        {
+          name,
+          budgetType: "COST",
+          timeUnit: "MONTHLY",
+          limitAmount: pulumi.interpolate`${args.monthlyBudgetUsd}`,
+          limitUnit: "USD",
+          costFilters: [{ name: "TagKeyValue", values: [`user:pipeline$${name}`] }],
+          notifications: [notification("ACTUAL", 80), notification("FORECASTED", 100)],
+        },
+        { parent, dependsOn: [parent.topic] },
+      );
+    }
+  }
+}
