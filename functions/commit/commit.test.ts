@@ -119,6 +119,13 @@ describe("commit and abort", () => {
     });
   });
 
+  it("refuses an execution that did not run the batch, also when the batch is committed", async () => {
+    const execution = pipeline.execution();
+    const answer = await pipeline.plan(execution);
+    await pipeline.commit(execution, answer);
+    expect((await rejection(pipeline.commit(pipeline.execution(), answer))).name).to.equal("LeaseLostError");
+  });
+
   it("refuses a batch that was never planned", async () => {
     const answer = {
       ...planned(await pipeline.plan(pipeline.execution())),

@@ -48,12 +48,12 @@ export async function readMetrics(
   const folder = runFolder(batchId);
   const files = (await store.list(bucket, folder)).filter(({ key }) => {
     const name = key.slice(folder.length);
-    return name.endsWith(".json") && !name.includes("/") && name !== "summary.json";
+    return name.endsWith(".json") && !name.includes("/");
   });
   const metrics: StepMetrics[] = [];
   for (const { key } of files) {
     const value = parseFile(await store.getText(bucket, key), `s3://${bucket}/${key}`);
-    // Steps also leave other notes there, such as the snapshots a rollback returns to.
+    // Other notes lie there too: the snapshots that a rollback returns to, the summary.
     if (typeof value !== "object" || value === null || !("step" in value)) continue;
     const parsed = stepMetrics.safeParse(value);
     if (!parsed.success) {
