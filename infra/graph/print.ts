@@ -53,7 +53,7 @@ export function toText(graph: Graph): string {
   for (const [service, count] of [...counts].toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))) {
     lines.push(`  ${String(count).padStart(4)}  ${service}`);
   }
-  const missing = graph.outputs["missing"];
+  const missing = graph.outputs.missing;
   if (Array.isArray(missing) && missing.length > 0) {
     lines.push("", "not deployed, because the file is not there yet:");
     for (const { part, file } of missing as { part: string; file: string }[])

@@ -9,11 +9,11 @@ export function given<T extends object>(values: T): Given<T> {
 /** A record with a value for every key, or undefined when one is missing. */
 export function complete<K extends string, V>(
   keys: readonly K[],
-  valueOf: (key: K) => V | undefined,
+  read: (key: K) => V | undefined,
 ): Record<K, V> | undefined {
   const entries: [K, V][] = [];
   for (const key of keys) {
-    const value = valueOf(key);
+    const value = read(key);
     if (value === undefined) return undefined;
     entries.push([key, value]);
   }

@@ -9,17 +9,17 @@ import type * as pulumi from "@pulumi/pulumi";
  * @example
  * new Lake("shop", { …, transform: { bucket: (args, opts, name) => { if (name.endsWith("landing")) opts.protect = true; } } });
  */
-export type Transform<Args> =
+export type Transform<Args, Options extends pulumi.ResourceOptions = pulumi.CustomResourceOptions> =
   | Partial<Args>
-  | ((args: Args, opts: pulumi.CustomResourceOptions, name: string) => void);
+  | ((args: Args, opts: Options, name: string) => void);
 
 /** Applies a transform and returns what a resource's constructor takes: `new aws.s3.Bucket(...transformed(…))`. */
-export function transformed<Args extends object>(
-  transform: Transform<Args> | undefined,
+export function transformed<Args extends object, Options extends pulumi.ResourceOptions>(
+  transform: Transform<Args, Options> | undefined,
   name: string,
   args: Args,
-  opts: pulumi.CustomResourceOptions,
-): [string, Args, pulumi.CustomResourceOptions] {
+  opts: Options,
+): [string, Args, Options] {
   if (transform === undefined) return [name, args, opts];
   if (typeof transform !== "function") return [name, { ...args, ...transform }, opts];
   const changed = { ...args };

@@ -60,6 +60,8 @@ export interface BundleSpec {
   readonly files?: Readonly<Record<string, string>>;
 }
 
+const bundles = new Map<string, Readonly<Record<string, Artifact>>>();
+
 /**
  * Lambda functions as zips, by name: the handler and what it imports in one file, beside it the files it reads.
  * The AWS SDK is left out, since every Node.js runtime of Lambda brings it.
@@ -70,6 +72,9 @@ export function bundleFunctions(
   specs: Readonly<Record<string, BundleSpec>>,
 ): Readonly<Record<string, Artifact>> {
   const names = Object.keys(specs).toSorted();
+  const request = JSON.stringify(names.map((name) => [name, specs[name]]));
+  const known = bundles.get(request);
+  if (known) return known;
   // One run for all: what they share is read and parsed once.
   const { outputFiles } = buildSync({
     entryPoints: names.map((name) => ({ in: specs[name]?.entry ?? "", out: name })),
@@ -93,7 +98,7 @@ export function bundleFunctions(
   const bundled = new Map(
     outputFiles.map(({ path: file, contents }) => [path.basename(file, ".js"), contents]),
   );
-  return Object.fromEntries(
+  const artifacts = Object.fromEntries(
     names.map((name) => {
       const code = bundled.get(name);
       if (!code) throw new Error(`${specs[name]?.entry} gave no bundle`);
@@ -104,6 +109,8 @@ export function bundleFunctions(
       return [name, keep(name, ".zip", zip(entries))];
     }),
   );
+  bundles.set(request, artifacts);
+  return artifacts;
 }
 
 /** A file of the repository or of a package, as it is. */

@@ -24,7 +24,7 @@ import {
 import { type JobName, jobNames, jobs, scriptOf } from "./jobs.ts";
 import { Lake, type LakeRetention } from "./lake.ts";
 import { LakeMigration, lakeMigrationServices } from "./lake-migration.ts";
-import { fileExists, laterParts } from "./later.ts";
+import { laterParts } from "./later.ts";
 import { Ledger } from "./ledger.ts";
 import { LowCode, lowCodeServices, type RecipeDataset } from "./low-code.ts";
 import { Monitoring } from "./monitoring.ts";
@@ -211,7 +211,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
             part: `function ${each}`,
             file: `functions/${functionFolders[each]}/handler.ts`,
           })),
-        ...laterParts.filter(({ file }) => !fileExists(file)),
+        ...laterParts,
       ];
       return { jobs: presentJobs, functions: presentFunctions, missing };
     }
@@ -513,7 +513,12 @@ export class EtlPipeline extends pulumi.ComponentResource {
           logsKeyArn: keys.logsKeyArn,
           watched: {
             jobs: Object.values(batch.jobs).map((each) => each.job.name),
-            functions: Object.values(functions.functions).map((each) => each.function.name),
+            functions: Object.fromEntries(
+              functionNames.flatMap((each) => {
+                const deployed = functions.functions[each];
+                return deployed ? [[functionFolders[each], deployed.function.name]] : [];
+              }),
+            ),
             machines: workflow ? [{ name: workflow.machine.name, arn: workflow.arn }] : [],
             failureQueues: [failures.name],
             workgroups: [warehouse.workgroupName],

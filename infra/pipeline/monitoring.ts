@@ -8,8 +8,8 @@ import { type Transform, transformed } from "../lib/transform.ts";
 export interface Watched {
   /** Glue jobs. */
   readonly jobs: readonly pulumi.Input<string>[];
-  /** Lambda functions. */
-  readonly functions: readonly pulumi.Input<string>[];
+  /** Lambda functions by the name that their alarms get. */
+  readonly functions: Readonly<Record<string, pulumi.Input<string>>>;
   /** State machines: name and ARN. */
   readonly machines: readonly { readonly name: pulumi.Input<string>; readonly arn: pulumi.Input<string> }[];
   /** Queues of failed events. */
@@ -199,14 +199,14 @@ export class Monitoring extends pulumi.ComponentResource {
     }
 
     function watchFunctions(topicArn: pulumi.Output<string>): void {
-      watched.functions.forEach((functionName, index) => {
+      Object.entries(watched.functions).forEach(([own, functionName]) => {
         const common = { namespace: "AWS/Lambda", dimensions: { FunctionName: functionName } };
-        alarm(`function-${index}-errors`, topicArn, {
+        alarm(`${own}-errors`, topicArn, {
           ...common,
           metricName: "Errors",
           alarmDescription: pulumi.interpolate`${functionName} failed. Its log group says why.`,
         });
-        alarm(`function-${index}-throttles`, topicArn, {
+        alarm(`${own}-throttles`, topicArn, {
           ...common,
           metricName: "Throttles",
           alarmDescription: pulumi.interpolate`${functionName} was throttled. Raise functions.reservedConcurrency.`,
@@ -333,7 +333,12 @@ export class Monitoring extends pulumi.ComponentResource {
                 "Functions: errors",
                 0,
                 6,
-                watched.functions.map((each) => ["AWS/Lambda", "Errors", "FunctionName", each]),
+                Object.values(watched.functions).map((each) => [
+                  "AWS/Lambda",
+                  "Errors",
+                  "FunctionName",
+                  each,
+                ]),
               ),
               widget(
                 "Warehouse: compute",

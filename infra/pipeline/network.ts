@@ -40,7 +40,7 @@ export interface NetworkArgs {
   /** Upper limit of the roles made here. */
   readonly permissionsBoundary?: pulumi.Input<string> | undefined;
   readonly transform?: {
-    readonly vpc?: Transform<awsx.ec2.VpcArgs>;
+    readonly vpc?: Transform<awsx.ec2.VpcArgs, pulumi.ComponentResourceOptions>;
     readonly endpoint?: Transform<aws.ec2.VpcEndpointArgs>;
   };
 }
@@ -107,6 +107,12 @@ export class Network extends pulumi.ComponentResource {
     this.registerOutputs({ vpcId: this.vpcId, subnetIds: this.subnetIds });
 
     function createVpc(): awsx.ec2.Vpc {
+      // A plugin makes the children: they get default tags only from a provider that is handed over by name.
+      const provider = parent.getProvider("aws:ec2/vpc:Vpc");
+      const vpcOptions: pulumi.ComponentResourceOptions = {
+        parent,
+        ...(provider && { providers: { aws: provider } }),
+      };
       return new awsx.ec2.Vpc(
         ...transformed(
           args.transform?.vpc,
@@ -120,7 +126,7 @@ export class Network extends pulumi.ComponentResource {
             enableDnsHostnames: true,
             enableDnsSupport: true,
           },
-          { parent },
+          vpcOptions,
         ),
       );
     }
