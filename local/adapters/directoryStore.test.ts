@@ -15,13 +15,13 @@ describe("directory store", () => {
   afterEach(() => rm(root, { recursive: true }));
 
   it("gives back what was put, and lists by prefix in the order of keys", async () => {
-    for (const key of ["a/b.txt", "a/b/c.txt", "a/bc.txt", "z.txt"])
+    for (const key of ["a/b.txt", "a/b/c.txt", "a/bc.txt", "a/c.txt", "z.txt"])
       await store.putText("bucket", key, `ø ${key}`);
     expect(await store.getText("bucket", "a/b/c.txt")).to.equal("ø a/b/c.txt");
     const keys = async (prefix: string) => (await store.list("bucket", prefix)).map(({ key }) => key);
     expect(await keys("a/b")).to.deep.equal(["a/b.txt", "a/b/c.txt", "a/bc.txt"]);
     expect(await keys("a/b/")).to.deep.equal(["a/b/c.txt"]);
-    expect(await keys("")).to.deep.equal(["a/b.txt", "a/b/c.txt", "a/bc.txt", "z.txt"]);
+    expect(await keys("")).to.deep.equal(["a/b.txt", "a/b/c.txt", "a/bc.txt", "a/c.txt", "z.txt"]);
     expect(await keys("none/")).to.deep.equal([]);
   });
 
