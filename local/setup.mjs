@@ -192,6 +192,8 @@ export async function ensureSetup() {
     PATH: [...bins, process.env.PATH].join(path.delimiter),
     SECURECART_JARS: jars.map((j) => path.join(setupDir, "jars", `${j.artifact}-${j.version}.jar`)).join(","),
     PYTHONPATH: path.join(root, "jobs"),
+    // Node 20 is supported here until the SDK needs more; its warning on every run helps nobody.
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
     PYSPARK_PYTHON: path.join(venvBin, "python"),
   };
 }

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from securecart.errors import JobError
 from securecart.objects import LAKE_ROOT_VARIABLE
 from source_database import SourceDatabase
@@ -77,18 +78,20 @@ class Driver:
         return counts
 
     def storage(self, table: str, column: str, value: str) -> dict[str, int]:
-        """Files and bytes of an Iceberg table, and of what a scan for one partition value opens."""
+        """Files and bytes of an Iceberg table, and of what a scan for one partition value really opens."""
         total = self.spark.sql(f"SELECT count(*) n, coalesce(sum(file_size_in_bytes), 0) b FROM {table}.files").first()
-        scan = self.spark.table(table).filter(f"{column} = '{value}'")
-        opened = [Path(f.removeprefix("s3://")).name for f in scan.inputFiles()]
-        names = ", ".join(f"'{n}'" for n in opened) or "''"
-        part = self.spark.sql(
-            f"SELECT coalesce(sum(file_size_in_bytes), 0) b FROM {table}.files "
-            f"WHERE element_at(split(file_path, '/'), -1) IN ({names})"
-        ).first()
-        if total is None or part is None:
+        if total is None:
             raise JobError(f"{table} has no file listing")
-        return {"files": total["n"], "bytes": total["b"], "opened_files": len(opened), "opened_bytes": part["b"]}
+        execution = self.spark.table(table).filter(F.col(column) == value)._jdf.queryExecution()
+        execution.toRdd().count()  # runs the scan itself; a count() could be answered from metadata
+        metrics = execution.executedPlan().collectLeaves().head().metrics()
+        opened = {name: int(metrics.apply(name).value()) for name in ("resultDataFiles", "totalDataFileSize")}
+        return {
+            "files": total["n"],
+            "bytes": total["b"],
+            "opened_files": opened["resultDataFiles"],
+            "opened_bytes": opened["totalDataFileSize"],
+        }
 
     def answer(self, request: dict[str, Any]) -> None:
         number = request.pop("id")

@@ -40,7 +40,7 @@ from securecart.contract import Contract
 from securecart.lake import Job
 from securecart.landing import read_batches
 from securecart.rules import judge_rows
-from securecart.tables import SOURCED_COLUMNS
+from securecart.tables import SOURCED_COLUMNS, snapshot_of
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +53,8 @@ _WHOLE_OBJECTS = ("csv", "dynamodb")
 
 def with_recipe(raw: DataFrame, recipe_output: DataFrame, columns: tuple[str, ...]) -> DataFrame:
     """Landing records with the business columns as a recipe left them; records it removed get RECIPE_REMOVED."""
-    marks = ["_object", "_position"]
-    kept = recipe_output.select(
-        *marks, *[F.col(c).alias(f"_out_{c}") for c in columns], F.lit(True).alias("_kept")
-    )
+    marks = ["_object", "_position", "_modified"]  # a row of a table has the same position in every batch
+    kept = recipe_output.select(*marks, *[F.col(c).alias(f"_out_{c}") for c in columns], F.lit(True).alias("_kept"))
     joined = raw.join(kept, marks, "left")
     took_part = F.col("_error").isNull() & (F.col("_op") == "U")
     removed = took_part & F.col("_kept").isNull()
@@ -76,9 +74,7 @@ def in_range(df: DataFrame, event_time: str | None, window: Mapping[str, str] | 
         return df
     end = date.fromisoformat(window["to"]) + timedelta(days=1)
     time = F.col(event_time).cast("timestamp")
-    return df.filter(
-        (time >= F.lit(window["from"]).cast("timestamp")) & (time < F.lit(end).cast("timestamp"))
-    )
+    return df.filter((time >= F.lit(window["from"]).cast("timestamp")) & (time < F.lit(end).cast("timestamp")))
 
 
 def deduplicate(records: DataFrame, table: Contract) -> DataFrame:
@@ -93,18 +89,14 @@ def deduplicate(records: DataFrame, table: Contract) -> DataFrame:
         The same rows with ``_outcome``: null for the one that stands, else why it does not.
     """
     by_object = Window.partitionBy("_dataset", "_object")
-    superseded = F.col("_kind").isin(*_WHOLE_OBJECTS) & (
-        F.col("_modified") < F.max("_modified").over(by_object)
-    )
+    superseded = F.col("_kind").isin(*_WHOLE_OBJECTS) & (F.col("_modified") < F.max("_modified").over(by_object))
     df = records.withColumn("_outcome", F.when(superseded, "older_version"))
 
     stands = F.col("_outcome").isNull()
     newest_copy = [F.col("_modified").desc(), F.col("_object").desc(), F.col("_position").asc_nulls_last()]
     copies = Window.partitionBy("_dataset", "row_hash", stands).orderBy(*newest_copy)
     df = df.withColumn("_copy", F.row_number().over(copies))
-    df = df.withColumn(
-        "_outcome", F.when(stands & (F.col("_copy") > 1), "exact_copy").otherwise(F.col("_outcome"))
-    )
+    df = df.withColumn("_outcome", F.when(stands & (F.col("_copy") > 1), "exact_copy").otherwise(F.col("_outcome")))
 
     stands = F.col("_outcome").isNull()
     same_key = Window.partitionBy(*table.keys, stands)
@@ -121,17 +113,13 @@ def deduplicate(records: DataFrame, table: Contract) -> DataFrame:
             "_best_precedence": F.first("_precedence").over(ranked),
         }
     )
-    outranked = (F.col("version_at") == F.col("_best_version")) & (
-        F.col("_precedence") > F.col("_best_precedence")
-    )
+    outranked = (F.col("version_at") == F.col("_best_version")) & (F.col("_precedence") > F.col("_best_precedence"))
     lost = F.when(outranked, "lower_precedence").otherwise("older_version")
     df = df.withColumn("_outcome", F.when(stands & (F.col("_rank") > 1), lost).otherwise(F.col("_outcome")))
     return df.drop("_copy", "_rank", "_best_version", "_best_precedence")
 
 
-def against_table(
-    df: DataFrame, present: DataFrame, table: Contract, precedence: Mapping[str, int]
-) -> DataFrame:
+def against_table(df: DataFrame, present: DataFrame, table: Contract, precedence: Mapping[str, int]) -> DataFrame:
     """Gives records that the table already holds, or holds in a better version, their outcome.
 
     Args:
@@ -162,13 +150,13 @@ def _precedence_of(column: str, precedence: Mapping[str, int]) -> SparkColumn:
     return F.coalesce(*whens, F.lit(max(precedence.values(), default=1)))
 
 
-def vanished(present: DataFrame, records: DataFrame, keys: DataFrame, table: Contract) -> DataFrame:
+def vanished(present: DataFrame, records: DataFrame, alive: DataFrame, table: Contract) -> DataFrame:
     """Rows to delete: their object was extracted again, or their source reconciled, and they are no longer there.
 
     Args:
         present: the table's current rows.
         records: the batch's typed records, rejected ones included (a rejected new version does not delete the old row).
-        keys: reconciliation's keys with ``_dataset`` and ``_modified``; empty when the batch has none.
+        alive: reconciliation's ``_dataset``, ``_object``, ``_position`` and ``_modified``; empty without one.
         table: the table's contract.
 
     Returns:
@@ -179,22 +167,18 @@ def vanished(present: DataFrame, records: DataFrame, keys: DataFrame, table: Con
         .groupBy(F.col("_dataset").alias("source_system"), F.col("_object").alias("source_object"))
         .agg(F.max("_modified").alias("_seen"))
     )
-    systems = keys.groupBy(F.col("_dataset").alias("source_system")).agg(F.max("_modified").alias("_seen"))
+    systems = alive.groupBy(F.col("_dataset").alias("source_system")).agg(F.max("_modified").alias("_seen"))
     still = records.filter(F.col("_op") == "U").select(*table.keys)
-    by_object = present.join(objects, ["source_system", "source_object"]).join(
-        still, list(table.keys), "left_anti"
+    places = alive.select(
+        F.col("_dataset").alias("source_system"),
+        F.col("_object").alias("source_object"),
+        F.col("_position").alias("source_position"),
     )
-    by_key = (
-        present.join(systems, "source_system")
-        .join(still, list(table.keys), "left_anti")
-        .join(
-            keys.select(F.col("_dataset").alias("source_system"), *table.keys),
-            ["source_system", *table.keys],
-            "left_anti",
-        )
-    )
-    gone = by_object.select(*present.columns, "_seen").unionByName(by_key.select(*present.columns, "_seen"))
-    return gone.dropDuplicates(list(table.keys)).withColumn("version_at", F.col("_seen")).drop("_seen")
+    by_object = present.join(objects, ["source_system", "source_object"])
+    by_place = present.join(systems, "source_system").join(places, places.columns, "left_anti")
+    gone = by_object.select(*present.columns, "_seen").unionByName(by_place.select(*present.columns, "_seen"))
+    gone = gone.join(still, list(table.keys), "left_anti").dropDuplicates(list(table.keys))
+    return gone.withColumn("version_at", F.col("_seen")).drop("_seen")
 
 
 def _records(job: Job, table: Contract, source: Contract, raw: DataFrame) -> DataFrame:
@@ -220,11 +204,6 @@ def _records(job: Job, table: Contract, source: Contract, raw: DataFrame) -> Dat
     )
 
 
-def _key_rows(raw: DataFrame, source: Contract, table: Contract, reference: Mapping[str, Any]) -> DataFrame:
-    keys = conform(raw.filter(F.col("_op") == "K"), source, table, reference)
-    return keys.select(*table.keys, "_modified", F.lit(source.name).alias("_dataset"))
-
-
 def clean_table(job: Job, table: Contract, landing: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
     """Cleans all batches that feed one table; writes its candidates and quarantine.
 
@@ -238,26 +217,26 @@ def clean_table(job: Job, table: Contract, landing: Mapping[str, list[str]]) -> 
     raws = {s.name: read_batches(job.spark, landing[s.name], s) for s in sources}
     parts = [_records(job, table, s, raws[s.name].filter(F.col("_op") != "K")) for s in sources]
     records = reduce(DataFrame.unionByName, parts).persist(StorageLevel.MEMORY_AND_DISK)
-    keys = reduce(
-        DataFrame.unionByName, [_key_rows(raws[s.name], s, table, job.contracts.reference) for s in sources]
-    )
+    places = ("_object", "_position", "_modified")
+    kept = [raws[s.name].filter(F.col("_op") == "K").select(F.lit(s.name).alias("_dataset"), *places) for s in sources]
+    alive = reduce(DataFrame.unionByName, kept)
     try:
-        return _settle(job, table, [s.name for s in sources], records, keys)
+        return _settle(job, table, [s.name for s in sources], records, alive)
     finally:
         records.unpersist()
 
 
 def _settle(
-    job: Job, table: Contract, datasets: list[str], records: DataFrame, keys: DataFrame
+    job: Job, table: Contract, datasets: list[str], records: DataFrame, alive: DataFrame
 ) -> dict[str, dict[str, Any]]:
     present = job.spark.table(job.lake.table(table))
-    first_load = present.isEmpty()
+    first_load = snapshot_of(job.spark, job.lake.table(table)) is None
     replaying = job.plan.get("mode") == "backfill"
     usable = records.filter(F.col("_reason").isNull() & (F.col("_op") == "U"))
     outcomes = deduplicate(usable, table)
     if replaying:
         # Old batches hold rows that their source has deleted since; the newest reconciliation knows which.
-        outcomes = _drop_deleted_at_source(outcomes, keys, table)
+        outcomes = _drop_deleted_at_source(outcomes, alive)
     elif not first_load:
         precedence = {s.name: s.precedence for s in job.contracts.sources_of(table.name)}
         outcomes = against_table(outcomes, present, table, precedence)
@@ -267,24 +246,28 @@ def _settle(
         changes = _candidates(accepted, table, job.batch_id)
         removed = 0
         if not first_load and not replaying:
-            gone = vanished(present, records, keys, table).withColumns(
+            gone = vanished(present, records, alive, table).withColumns(
                 {"batch_id": F.lit(job.batch_id), "_op": F.lit("D")}
             )
             gone = gone.persist()
             removed = gone.count()
             changes = changes.unionByName(gone)
         changes.write.mode("overwrite").parquet(job.lake.candidates(table.name, job.batch_id))
-        _quarantine(job, table, records, datasets)
-        return _counts(records, outcomes, datasets, removed)
+        counts = _counts(records, outcomes, datasets, removed)
+        for dataset in datasets:
+            if counts[dataset]["quarantined"]:
+                _quarantine(job, table, records, dataset)
+        return counts
     finally:
         outcomes.unpersist()
 
 
-def _drop_deleted_at_source(outcomes: DataFrame, keys: DataFrame, table: Contract) -> DataFrame:
-    newest = keys.groupBy("_dataset").agg(F.max("_modified").alias("_reconciled"))
-    alive = keys.join(newest, "_dataset").filter(F.col("_modified") == F.col("_reconciled"))
-    alive = alive.select("_dataset", *table.keys, F.lit(True).alias("_alive")).distinct()
-    joined = outcomes.join(newest, "_dataset", "left").join(alive, ["_dataset", *table.keys], "left")
+def _drop_deleted_at_source(outcomes: DataFrame, alive: DataFrame) -> DataFrame:
+    newest = alive.groupBy("_dataset").agg(F.max("_modified").alias("_reconciled"))
+    place = ["_dataset", "_object", "_position"]
+    last = alive.join(newest, "_dataset").filter(F.col("_modified") == F.col("_reconciled"))
+    last = last.select(*place, F.lit(True).alias("_alive")).distinct()
+    joined = outcomes.join(newest, "_dataset", "left").join(last, place, "left")
     known_before = F.col("_modified") <= F.col("_reconciled")
     deleted = F.when(known_before & F.col("_alive").isNull(), "deleted_at_source")
     return joined.withColumn("_outcome", F.coalesce("_outcome", deleted)).select(*outcomes.columns)
@@ -303,11 +286,10 @@ def _candidates(accepted: DataFrame, table: Contract, batch_id: str) -> DataFram
     return accepted.select(*table.names, *technical, F.lit("U").alias("_op"))
 
 
-def _quarantine(job: Job, table: Contract, records: DataFrame, datasets: list[str]) -> None:
-    """Writes rejected records; a later reader finds where each came from, why it was rejected, and what it was."""
+def _quarantine(job: Job, table: Contract, records: DataFrame, dataset: str) -> None:
+    """Writes a dataset's rejected records: where each came from, why it was rejected, and what it was."""
     key = F.concat_ws("|", *[F.col(k).cast("string") for k in table.keys])
-    rejected = records.filter(F.col("_reason").isNotNull()).select(
-        "_dataset",
+    rejected = records.filter(F.col("_reason").isNotNull() & (F.col("_dataset") == dataset)).select(
         F.col("_object").alias("source_object"),
         F.col("_position").alias("source_position"),
         F.when(key != "", key).alias("record_key"),
@@ -316,14 +298,10 @@ def _quarantine(job: Job, table: Contract, records: DataFrame, datasets: list[st
         F.col("_raw").alias("raw_record"),
         F.lit(job.started_at.isoformat()).cast("timestamp").alias("quarantined_at"),
     )
-    for dataset in datasets:
-        own = rejected.filter(F.col("_dataset") == dataset).drop("_dataset").coalesce(1)
-        own.write.mode("overwrite").parquet(job.lake.rejected(dataset, job.batch_id))
+    rejected.coalesce(1).write.mode("overwrite").parquet(job.lake.rejected(dataset, job.batch_id))
 
 
-def _counts(
-    records: DataFrame, outcomes: DataFrame, datasets: list[str], removed: int
-) -> dict[str, dict[str, Any]]:
+def _counts(records: DataFrame, outcomes: DataFrame, datasets: list[str], removed: int) -> dict[str, dict[str, Any]]:
     counts: dict[str, dict[str, Any]] = {
         d: {
             "read": 0,

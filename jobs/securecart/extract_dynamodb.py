@@ -120,12 +120,12 @@ def read_lines(spark: SparkSession, files: list[str]) -> DataFrame:
 
 
 def keys_of(records: DataFrame, contract: Contract) -> DataFrame:
-    """The keys of a full export's records, ``_op = 'K'``: what is not among them was deleted at the source."""
-    kept = [*contract.keys, "_object", "_modified"]
+    """What a full export holds, ``_op = 'K'``: an item, or an element of one, that is not among it was deleted."""
+    kept = ("_object", "_position", "_modified")
     known = records.filter(F.col("_op") == "U").select(*kept, F.lit("K").alias("_op"))
     return known.select(
         *[
-            F.col(f.name) if f.name in known.columns else F.lit(None).cast(f.dataType).alias(f.name)
+            (F.col(f.name) if f.name in known.columns else F.lit(None).cast(f.dataType)).alias(f.name)
             for f in landing_schema(contract)
         ]
     )

@@ -2,8 +2,8 @@
 
 A table is read incrementally by its watermark column, ``from < watermark <= to``; ``from`` lies a little before the
 last run's bound, so that rows committed late with an older time are found (the overlap's repetitions are recognised
-as already loaded). Rows deleted at the source leave no trace there: a reconciliation also reads the keys of the whole
-table, and the cleaning job deletes what is no longer among them.
+as already loaded). Rows deleted at the source leave no trace there: a reconciliation also reads the surrogate keys
+of the whole table, and the cleaning job deletes rows that came from one that is no longer there.
 """
 
 from __future__ import annotations
@@ -121,14 +121,15 @@ def extract_rows(spark: SparkSession, database: Database, contract: Contract, ex
 
 
 def extract_keys(spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]) -> DataFrame:
-    """The keys of the whole table as it is now, in landing form with ``_op = 'K'``."""
-    names = {c.name: c.source_name for c in contract.columns if c.key_position > 0}
-    keys = database.read(spark, f"SELECT {', '.join(names.values())} FROM {extract['table']}")
-    keys = keys.toDF(*names)
-    known: dict[str, Any] = {name: F.col(name).cast("string") for name in names}
-    known["_op"] = F.lit("K")
-    known["_object"] = F.lit(f"mysql://{extract['table']}")
-    known["_modified"] = F.lit(extract["to"]).cast("timestamp")
+    """The surrogate keys of the whole table as it is now, in landing form with ``_op = 'K'``."""
+    split = str((contract.source or {})["partitionColumn"])
+    keys = database.read(spark, f"SELECT {split} FROM {extract['table']}").toDF("number")
+    known: dict[str, Any] = {
+        "_op": F.lit("K"),
+        "_object": F.lit(f"mysql://{extract['table']}"),
+        "_position": F.col("number"),
+        "_modified": F.lit(extract["to"]),
+    }
     return keys.select(
         *[known.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name) for f in landing_schema(contract)]
     )
@@ -155,7 +156,7 @@ def main(argv: list[str]) -> None:
         metrics[contract.name] = {"read": counts.get("U", 0), "keys": counts.get("K", 0)}
         log.info("%s: %s rows, %s keys", contract.name, counts.get("U", 0), counts.get("K", 0))
         if contract.recipe:
-            stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"))
+            stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"), contract)
     job.write_metrics(metrics)
 
 

@@ -15,7 +15,7 @@ from pyspark.sql import types as T
 from securecart.contract import Contract
 
 #: `_position` is a line number from 1, an item's number in its list, or a database row's surrogate key.
-#: `_op`: U a record, D a deletion (key columns only), K a key that still exists (reconciliation).
+#: `_op`: U a record, D a deletion (key columns only), K what is still there (`_object` and `_position` alone).
 #: `_modified`: when the object was last modified, the item written, or the extraction's upper bound.
 #: `_error` and `_detail`: why the record cannot be used, where extraction already knows.
 TECHNICAL: dict[str, T.DataType] = {

@@ -214,16 +214,16 @@ def test_reconciliation_deletes_what_the_source_no_longer_has(
         "b1",
         {"mysql_orders": [ORDER, {**ORDER, "order_id": "O2"}], "dynamodb_orders": [other]},
     )
-    keys = [{"order_id": "O1", "_op": "K", "_modified": "2026-03-12T00:00:00"}]
-    counts = run(spark, contracts, tables, "b2", {"mysql_orders": keys})["mysql_orders"]
+    alive: list[Record] = [{"_op": "K", "_position": 1, "_modified": "2026-03-12T00:00:00"}]
+    counts = run(spark, contracts, tables, "b2", {"mysql_orders": alive})["mysql_orders"]
     assert (counts["read"], counts["removed_rows"]) == (0, 1)
     assert rows(spark, ORDERS, "order_id") == [("D1",), ("O1",)]
 
 
 def test_backfill_repairs_damage_and_does_not_resurrect(spark: SparkSession, contracts: Bundle, tables: str) -> None:
     first = land(spark, contracts["mysql_orders"], "b1", [ORDER, {**ORDER, "order_id": "O2"}])
-    keys: list[Record] = [{"order_id": "O1", "_op": "K", "_modified": "2026-03-12T00:00:00"}]
-    second = land(spark, contracts["mysql_orders"], "b2", keys)
+    alive: list[Record] = [{"_op": "K", "_position": 1, "_modified": "2026-03-12T00:00:00"}]
+    second = land(spark, contracts["mysql_orders"], "b2", alive)
     for batch, path in (("b1", first), ("b2", second)):
         arguments = job_arguments(tables, write_plan(batch, [("mysql_orders", path)]))
         clean.main(arguments)
