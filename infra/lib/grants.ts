@@ -12,7 +12,7 @@ const sid = (...words: string[]): string =>
     .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
     .join("");
 
-/** Part of a bucket: every object whose key starts with one of the prefixes. */
+/** Part of a bucket: every object under the prefixes that end in `/`, and single objects by their whole key. */
 export interface Area {
   /** What the bucket is, for the statement's name. */
   readonly zone: string;
@@ -20,32 +20,40 @@ export interface Area {
   readonly prefixes: readonly string[];
 }
 
-/** Lists the area's prefixes, and nothing else of its bucket. */
-function listArea(arns: Arns, { zone, bucket, prefixes }: Area, purpose: string): Statement {
-  return {
-    sid: sid(purpose, zone, "list"),
-    actions: ["s3:ListBucket"],
-    resources: [arns.bucket(bucket)],
-    conditions: { StringLike: { "s3:prefix": prefixes.map((prefix) => `${prefix}*`) } },
-  };
+const isFolder = (prefix: string): boolean => prefix.endsWith("/");
+
+/** Lists the area's folders, and nothing else of its bucket. */
+function listArea(arns: Arns, { zone, bucket, prefixes }: Area, purpose: string): Statement[] {
+  const folders = prefixes.filter(isFolder);
+  if (folders.length === 0) return [];
+  return [
+    {
+      sid: sid(purpose, zone, "list"),
+      actions: ["s3:ListBucket"],
+      resources: [arns.bucket(bucket)],
+      conditions: { StringLike: { "s3:prefix": folders.map((folder) => `${folder}*`) } },
+    },
+  ];
+}
+
+function objectsOf(arns: Arns, { bucket, prefixes }: Area): pulumi.Output<string>[] {
+  return prefixes.map((prefix) =>
+    isFolder(prefix) ? arns.objects(bucket, prefix) : pulumi.interpolate`${arns.bucket(bucket)}/${prefix}`,
+  );
 }
 
 /** Reads objects of an area, their listing included. */
 export function readArea(arns: Arns, area: Area): Statement[] {
   return [
-    listArea(arns, area, "read"),
-    {
-      sid: sid("read", area.zone),
-      actions: ["s3:GetObject"],
-      resources: area.prefixes.map((prefix) => arns.objects(area.bucket, prefix)),
-    },
+    ...listArea(arns, area, "read"),
+    { sid: sid("read", area.zone), actions: ["s3:GetObject"], resources: objectsOf(arns, area) },
   ];
 }
 
 /** Reads, writes and deletes objects of an area, as Spark and Iceberg do when they write. */
 export function writeArea(arns: Arns, area: Area): Statement[] {
   return [
-    listArea(arns, area, "write"),
+    ...listArea(arns, area, "write"),
     {
       sid: sid("write", area.zone),
       actions: [
@@ -55,7 +63,7 @@ export function writeArea(arns: Arns, area: Area): Statement[] {
         "s3:ListMultipartUploadParts",
         "s3:PutObject",
       ],
-      resources: area.prefixes.map((prefix) => arns.objects(area.bucket, prefix)),
+      resources: objectsOf(arns, area),
     },
   ];
 }

@@ -1,0 +1,147 @@
+import * as aws from "@pulumi/aws";
+import type * as pulumi from "@pulumi/pulumi";
+import { expect } from "chai";
+import { one, place, record, statementsOf } from "../testing.ts";
+import { findCidrProblem, parseCidr } from "./cidr.ts";
+import { readArea, writeArea } from "./grants.ts";
+import { policyDocument, WorkloadRole } from "./iam.ts";
+import { Arns } from "./place.ts";
+import { mayDestroyData, statefulOptions } from "./retention.ts";
+import { transformed } from "./transform.ts";
+
+describe("parts' tools", () => {
+  it("makes ARNs for the partition of the place", async () => {
+    const graph = await record(
+      () => {
+        const arns = new Arns({ partition: "aws-cn", accountId: "111122223333", region: "cn-north-1" });
+        return {
+          bucket: arns.bucket("b"),
+          objects: arns.objects("b", "p/"),
+          role: arns.iam("role/r"),
+          job: arns.regional("glue", "job/j"),
+          logs: arns.logGroup("/g"),
+          via: arns.viaService("s3"),
+        };
+      },
+      { partition: "aws-cn", accountId: "111122223333", region: "cn-north-1" },
+    );
+    expect(graph.outputs).to.deep.equal({
+      bucket: "arn:aws-cn:s3:::b",
+      objects: "arn:aws-cn:s3:::b/p/*",
+      role: "arn:aws-cn:iam::111122223333:role/r",
+      job: "arn:aws-cn:glue:cn-north-1:111122223333:job/j",
+      logs: "arn:aws-cn:logs:cn-north-1:111122223333:log-group:/g",
+      via: "s3.cn-north-1.amazonaws.com.cn",
+    });
+  });
+
+  it("overrides a child's properties, or changes arguments and options by a function", () => {
+    const args = { a: 1, b: 2 };
+    expect(transformed(undefined, "n", args, {})).to.deep.equal(["n", { a: 1, b: 2 }, {}]);
+    expect(transformed({ b: 3 }, "n", args, {})[1]).to.deep.equal({ a: 1, b: 3 });
+    const changed = transformed(
+      (own, opts, name) => {
+        own.a = name.length;
+        opts.protect = true;
+      },
+      "name",
+      args,
+      {} as pulumi.CustomResourceOptions,
+    );
+    expect(changed).to.deep.equal(["name", { a: 4, b: 2 }, { protect: true }]);
+    expect(args, "the component's own arguments stay as they are").to.deep.equal({ a: 1, b: 2 });
+  });
+
+  it("protects and retains data unless told otherwise, and destroys it only by two settings", () => {
+    expect(statefulOptions({})).to.deep.equal({ protect: true, retainOnDelete: true });
+    expect(statefulOptions({ protect: false })).to.deep.equal({ protect: false, retainOnDelete: false });
+    expect(mayDestroyData({})).to.equal(false);
+    expect(mayDestroyData({ destroyData: true })).to.equal(false);
+    expect(mayDestroyData({ protect: false })).to.equal(false);
+    expect(mayDestroyData({ protect: false, destroyData: true })).to.equal(true);
+  });
+
+  it("refuses a statement without actions or resources", () => {
+    expect(() => policyDocument([{ sid: "Empty", actions: [], resources: ["*"] }])).to.throw(/'Empty' needs at least one action/);
+    expect(() => policyDocument([{ sid: "Empty", actions: ["s3:GetObject"], resources: [] }])).to.throw(/'Empty'/);
+  });
+
+  it("grants folders by prefix and single objects by their whole key", async () => {
+    const area = { zone: "landing", bucket: "b", prefixes: ["in/", "contracts.json"] };
+    const graph = await record(() => ({
+      read: policyDocument(readArea(new Arns(place), area)),
+      write: policyDocument(writeArea(new Arns(place), { ...area, prefixes: ["contracts.json"] })),
+    }));
+    const [list, read] = statementsOf(graph.outputs.read);
+    expect(list).to.deep.include({
+      resources: ["arn:aws:s3:::b"],
+      actions: ["s3:ListBucket"],
+      Condition: { StringLike: { "s3:prefix": ["in/*"] } },
+    });
+    expect(read?.resources).to.deep.equal(["arn:aws:s3:::b/in/*", "arn:aws:s3:::b/contracts.json"]);
+    const write = statementsOf(graph.outputs.write);
+    expect(write, "nothing to list").to.have.length(1);
+    expect(write[0]?.resources).to.deep.equal(["arn:aws:s3:::b/contracts.json"]);
+  });
+
+  it("makes a role that one service may assume for this account, with one inline policy a concern", async () => {
+    const graph = await record(() => {
+      new WorkloadRole("shop-job", {
+        place,
+        description: "A job",
+        trust: "glue.amazonaws.com",
+        permissionsBoundary: "arn:aws:iam::111122223333:policy/b",
+        maxSessionDuration: 7200,
+        policies: { lake: [{ sid: "Read", actions: ["s3:GetObject"], resources: ["arn:aws:s3:::b/*"] }], nothing: [] },
+        transform: { role: { path: "/jobs/" } },
+      });
+    });
+    const { inputs } = one(graph, "aws:iam/role:Role", "shop-job");
+    expect(inputs).to.deep.equal({
+      name: "shop-job",
+      description: "A job",
+      maxSessionDuration: 7200,
+      path: "/jobs/",
+      permissionsBoundary: "arn:aws:iam::111122223333:policy/b",
+      assumeRolePolicy: inputs.assumeRolePolicy,
+    });
+    expect(JSON.parse(String(inputs.assumeRolePolicy))).to.deep.equal({
+      Version: "2012-10-17",
+      Statement: [
+        {
+          Sid: "AssumedByService",
+          Effect: "Allow",
+          Action: "sts:AssumeRole",
+          Principal: { Service: "glue.amazonaws.com" },
+          Condition: { StringEquals: { "aws:SourceAccount": "111122223333" } },
+        },
+      ],
+    });
+    expect(one(graph, "aws:iam/rolePolicy:RolePolicy", "shop-job-lake").inputs).to.deep.include({ name: "lake", role: "shop-job" });
+    expect(graph.resources.filter(({ name }) => name === "shop-job-nothing")).to.deep.equal([]);
+  });
+
+  it("does not ask a service for an account that it does not say", async () => {
+    const graph = await record(() => {
+      new WorkloadRole("f", { place, description: "F", trust: "lambda.amazonaws.com", policies: {} });
+    });
+    const [statement] = statementsOf(one(graph, "aws:iam/role:Role", "f").inputs.assumeRolePolicy);
+    expect(statement).not.to.have.property("Condition");
+  });
+
+  it("reads IPv4 ranges", () => {
+    expect(parseCidr("10.0.0.0/8")).to.deep.equal({ first: 167772160, last: 184549375, prefix: 8 });
+    for (const text of ["10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "256.0.0.0/8", "x"]) expect(parseCidr(text), text).to.equal(undefined);
+    expect(findCidrProblem("10.20.0.0/23", undefined)).to.equal(undefined);
+    expect(findCidrProblem("10.20.0.0/24", undefined)?.allowed).to.contain("three zones");
+    expect(findCidrProblem("172.16.0.0/16", "172.16.8.0/24")?.allowed).to.contain("172.16.8.0/24");
+  });
+
+  it("keeps the graph known: an Output in a template literal would show", async () => {
+    const graph = await record(() => {
+      const bucket = new aws.s3.Bucket("b", { bucket: "b" });
+      new aws.s3.BucketPolicy("p", { bucket: bucket.bucket, policy: `${bucket.arn}` });
+    });
+    expect(String(one(graph, "aws:s3/bucketPolicy:BucketPolicy", "p").inputs.policy)).to.contain("Calling [toString] on an [Output<T>]");
+  });
+});

@@ -1,0 +1,93 @@
+import { type Graph, type GraphResource, recordGraph } from "./graph/offline.ts";
+import type { Place } from "./lib/place.ts";
+
+/** Where tests deploy to. */
+export const place: Place = { partition: "aws", accountId: "111122223333", region: "eu-central-1" };
+
+/** Keys that parts are given in tests. */
+export const keyArns = {
+  dataKeyArn: "arn:aws:kms:eu-central-1:111122223333:key/data",
+  logsKeyArn: "arn:aws:kms:eu-central-1:111122223333:key/logs",
+  secretsKeyArn: "arn:aws:kms:eu-central-1:111122223333:key/secrets",
+};
+
+export const bucketNames = {
+  landing: "shop-landing",
+  staging: "shop-staging",
+  curated: "shop-curated",
+  quarantine: "shop-quarantine",
+  artifacts: "shop-artifacts",
+  logs: "shop-logs",
+};
+
+/** What a program registers in the test account. */
+export function record(program: () => unknown, at: Place = place): Promise<Graph> {
+  return recordGraph(program, { place: at });
+}
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Every resource of a type, for example `aws:s3/bucket:Bucket`. */
+export const ofType = (graph: Graph, type: string): GraphResource[] =>
+  graph.resources.filter((resource) => resource.type === type);
+
+/** The one resource of a type with this name. @throws Error that lists those that are there */
+export function one(graph: Graph, type: string, name: string): GraphResource {
+  const candidates = ofType(graph, type);
+  const found = candidates.find((resource) => resource.name === name);
+  if (!found) {
+    throw new Error(`no ${type} '${name}'; there are ${candidates.map((each) => each.name).join(", ") || "none"}`);
+  }
+  return found;
+}
+
+/** A statement of a policy document with actions, resources and principals as lists. */
+export interface ParsedStatement {
+  readonly Sid: string;
+  readonly Effect: string;
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+  readonly Principal?: unknown;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)]);
+
+/** The statements of a policy document in JSON. */
+export function statementsOf(json: unknown): ParsedStatement[] {
+  const { Statement } = JSON.parse(String(json)) as { Statement: Record<string, unknown>[] };
+  return Statement.map(
+    (statement) =>
+      ({
+        ...statement,
+        actions: list(statement.Action),
+        resources: list(statement.Resource),
+      }) as unknown as ParsedStatement,
+  );
+}
+
+/** Every statement of a role's inline policies. */
+export function rightsOf(graph: Graph, role: string): ParsedStatement[] {
+  const policies = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(({ inputs }) => inputs.role === role);
+  if (policies.length === 0) throw new Error(`role '${role}' has no policy`);
+  return policies.flatMap(({ inputs }) => statementsOf(inputs.policy));
+}
+
+/** Every text in a value, however deep. */
+export function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (Array.isArray(value)) return value.flatMap(textsIn);
+  return isRecord(value) ? Object.values(value).flatMap(textsIn) : [];
+}
+
+/** The error that a program ends with. @throws Error when it ends well */
+export async function failureOf(program: () => unknown): Promise<Error> {
+  try {
+    await record(program);
+  } catch (error) {
+    if (error instanceof Error) return error;
+    throw error;
+  }
+  throw new Error("the program ended well, a failure was expected");
+}
