@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from securecart.contract import Bundle, load_bundle
 from securecart.objects import LAKE_ROOT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "local"))
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from securecart.clean import deduplicate, with_recipe
 from securecart.contract import Bundle
 from securecart.landing import read_batches
 from spark_session import DATABASE
-from support import Record, job_arguments, land, landing_records, metrics, write_plan
-from test_conform import GOOD
+from tests.support import Record, job_arguments, land, landing_records, metrics, write_plan
+from tests.test_conform import GOOD
 
 TRANSACTIONS = f"staging.{DATABASE}.transactions"
 ORDERS = f"staging.{DATABASE}.orders"

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from securecart.conform import Dialect, conform, content_hash, text_of, typed_value
 from securecart.contract import Bundle, Column, TimeFormat
 from securecart.lake import SETTINGS
-from support import landing_records
+from tests.support import landing_records
 
 GOOD = {
     "transaction_id": "T1",
