@@ -38,6 +38,7 @@ export function localNames(recipes: readonly string[]): WorkflowNames {
       extractMysql: "extract_mysql",
       extractDynamodb: "extract_dynamodb",
       csvToParquet: "csv_to_parquet",
+      stageRecipes: "stage_recipes",
       clean: "clean",
       quality: "quality",
       publish: "publish",

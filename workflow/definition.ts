@@ -8,7 +8,7 @@ import { executionPayload, failTo, failWith, jobTask, lambdaTask, recipeTask } f
 /** The state in which each step of the workflow begins; a replay jumps to one of them. */
 export const firstStateOf: Record<StepName, string> = {
   extract: "ExportTables",
-  recipes: "Recipes",
+  recipes: "StageRecipes",
   clean: "Clean",
   quality: "Quality",
   publish: "Publish",
@@ -82,6 +82,8 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
       Catch: [onFailure("extract")],
       Next: "Recipes",
     },
+    // An extraction stages its own batch; a replay or a backfill that begins here reads batches of earlier runs.
+    StageRecipes: jobTask(names, "stageRecipes", { next: "Recipes", onFailure: onFailure("recipes") }),
     Recipes: {
       Type: "Map",
       Items: "{% $plan.recipes %}",

@@ -9,6 +9,7 @@ export interface WorkflowNames {
     extractMysql: string;
     extractDynamodb: string;
     csvToParquet: string;
+    stageRecipes: string;
     clean: string;
     quality: string;
     publish: string;

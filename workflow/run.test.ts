@@ -93,6 +93,7 @@ describe("workflow on its paths", () => {
       const { result, called } = await runWorkflow({ plan: { ...planned, mode: "replay", from } });
       expect(result.status).to.equal("SUCCEEDED");
       const expected = steps.slice(index).flatMap((step) => callsOf[step] ?? []);
+      if (from === "recipes") expected.push("securecart-stage-recipes");
       expect(sorted(called)).to.deep.equal(sorted(["plan", ...expected, "commit"]));
     });
   }
@@ -344,6 +345,7 @@ describe("workflow on its paths", () => {
       { plan: { status: "NOTHING_NEW" } },
       { plan: { status: "BUSY" } },
       ...plans.map((plan) => ({ plan })),
+      { plan: { ...planned, mode: "replay", from: "recipes" } },
       ...[
         "securecart-extract-mysql",
         "securecart-extract-dynamodb",

@@ -63,6 +63,15 @@ export const jobs = {
     arguments: [],
     concurrency: 1,
   },
+  stageRecipes: {
+    module: "stage_recipes",
+    description: "Recipe inputs of a replay or a backfill",
+    reads: { landing: ["batches/"] },
+    writes: { landing: ["recipes/"] },
+    tables: {},
+    arguments: [],
+    concurrency: 1,
+  },
   clean: {
     module: "clean",
     description: "Types, conforms and deduplicates; rejects go to quarantine",

@@ -7,9 +7,9 @@ Rules of reading:
 
 - Numbers are exact: text → decimal without a detour through floating point. A value with more decimals than the
   column has is refused, not rounded. Separators are the source dialect's.
-- Times end in UTC. A local time is taken in the format's zone by java.time's rules: in the gap of a DST change it moves
-  forward by the gap, in the overlap it is the earlier of the two instants. A leap second (``:60``) is the first second of
-  the next minute, as POSIX time has it.
+- Times end in UTC. A local time is taken in the format's zone by java.time's rules: in the gap of a DST change it
+  moves forward by the gap, in the overlap it is the earlier of the two instants. A leap second (``:60``) is the first
+  second of the next minute, as POSIX time has it.
 - Regions, currencies and the like are conformed to the reference's keys; an alias is looked up whatever its case.
 """
 
@@ -139,9 +139,7 @@ def typed_value(text: SparkColumn, column: Column, dialect: Dialect) -> SparkCol
     return F.when(number.rlike(r"^[+-]?\d{1,19}(\.0*)?$"), number).cast(kind)
 
 
-def reason_of(
-    text: SparkColumn, value: SparkColumn, column: Column, reference: Mapping[str, Any]
-) -> SparkColumn:
+def reason_of(text: SparkColumn, value: SparkColumn, column: Column, reference: Mapping[str, Any]) -> SparkColumn:
     """Why the text cannot stand in the column: a reason code, or null."""
     name = column.name.upper()
     reason = F.when(text.isNotNull() & value.isNull(), F.lit(f"BAD_TYPE_{name}"))
@@ -195,9 +193,7 @@ def conform(raw: DataFrame, source: Contract, table: Contract, reference: Mappin
         *[v.alias(n) for n, v in values.items()],
     )
     reasons = [
-        reason_of(F.col(f"_text_{c.name}"), F.col(c.name), c, reference)
-        for c in table.columns
-        if c.hash_except is None
+        reason_of(F.col(f"_text_{c.name}"), F.col(c.name), c, reference) for c in table.columns if c.hash_except is None
     ]
     df = df.withColumn("_reason", F.coalesce(F.col("_error"), *reasons))
     for column in table.columns:

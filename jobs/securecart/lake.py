@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from securecart.contract import Bundle, Contract, load_bundle
+from securecart.errors import JobError
 from securecart.objects import read_text, write_text
 
 
@@ -74,6 +76,13 @@ class Job:
     batch_id: str
     options: argparse.Namespace
     started_at: datetime
+
+    @property
+    def before_file(self) -> str:
+        """Where publishing notes the snapshots to go back to. A replay has a plan, and so a note, of its own."""
+        if not self.options.plan:
+            raise JobError(f"{self.name} needs --plan s3://… of the run")
+        return self.lake.run_file(self.batch_id, f"before-{PurePosixPath(self.options.plan).stem}")
 
     def write_metrics(self, datasets: Mapping[str, Any], **more: Any) -> None:
         """Writes the step's metrics where the verdict and the run's summary read them."""

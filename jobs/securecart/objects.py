@@ -49,7 +49,8 @@ class DirectoryStore:
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
         base = self.root / bucket
-        found = (p.relative_to(base).as_posix() for p in base.rglob("*") if p.is_file())
+        folder = (base / prefix).parent
+        found = (p.relative_to(base).as_posix() for p in folder.rglob("*") if p.is_file())
         return sorted(key for key in found if key.startswith(prefix))
 
 
@@ -95,6 +96,11 @@ def split_uri(uri: str) -> tuple[str, str]:
 def open_object(uri: str, version: str | None = None) -> BinaryIO:
     """A stream over an object's bytes. Raises FileNotFoundError, PermissionError or boto's ClientError."""
     return store().open(*split_uri(uri), version)
+
+
+def exists(uri: str) -> bool:
+    """True when there is an object at this address."""
+    return uri in list_objects(uri)
 
 
 def list_objects(prefix: str) -> list[str]:

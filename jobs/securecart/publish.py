@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from securecart import lake
 from securecart.contract import Contract
 from securecart.lake import Job
-from securecart.objects import write_text
+from securecart.objects import exists, write_text
 from securecart.tables import merge_changes, snapshot_of, table_schema
 
 log = logging.getLogger(__name__)
@@ -29,11 +29,16 @@ GUARD = "(c._op = 'D' OR c.version_at >= t.version_at)"
 
 
 def note_snapshots(job: Job) -> None:
-    """Writes ``before.json``: the snapshot of every table, null for a table without one."""
+    """Writes the snapshot of every table, null for a table without one, to `Job.before_file`.
+
+    A repeated try of the same run finds the note of the first one and leaves it: what it sees now may be half done.
+    """
+    if exists(job.before_file):
+        return
     tables = [job.lake.table(c) for c in job.contracts.tables]
     with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
         snapshots = dict(zip(tables, pool.map(lambda t: snapshot_of(job.spark, t), tables), strict=True))
-    write_text(job.lake.run_file(job.batch_id, "before"), json.dumps(snapshots))
+    write_text(job.before_file, json.dumps(snapshots))
 
 
 def publish_table(job: Job, contract: Contract) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The quality gate: judges a batch's candidates before anything is published.
 
 A dataset fails when the share of its quarantined records passes the contract's ``maxFailedShare``, when a share that
-large of its objects was refused, or when a critical dataset rule is broken. Warnings are reported and let the run go on.
+large of its objects was refused, or when a critical dataset rule is broken. Warnings are reported and let the run go
+on.
 """
 
 from __future__ import annotations
@@ -25,9 +26,7 @@ log = logging.getLogger(__name__)
 PARALLEL_TABLES = 4
 
 
-def shares(
-    name: str, counts: dict[str, Any], refused: list[dict[str, Any]], objects: int, limit: float
-) -> list[str]:
+def shares(name: str, counts: dict[str, Any], refused: list[dict[str, Any]], objects: int, limit: float) -> list[str]:
     """Reasons for which a dataset fails because too much of it was rejected; empty when it passes."""
     reasons = []
     rejected = sum(counts["quarantined"].values())

@@ -7,21 +7,20 @@ import logging
 import sys
 
 from securecart import lake
-from securecart.objects import read_text
+from securecart.objects import exists, read_text
 from securecart.tables import snapshot_of
 
 log = logging.getLogger(__name__)
 
 
 def main(argv: list[str]) -> None:
-    """Rolls back the tables of ``--batch-id``; does nothing when the batch had not begun to publish."""
+    """Rolls back the tables that the run of ``--plan`` published; does nothing when it had not begun to."""
     job = lake.start("rollback", argv)
-    try:
-        before = json.loads(read_text(job.lake.run_file(job.batch_id, "before")))
-    except FileNotFoundError:
+    if not exists(job.before_file):
         log.info("batch %s had not begun to publish", job.batch_id)
         job.write_metrics({})
         return
+    before = json.loads(read_text(job.before_file))
     done = {}
     for table, snapshot in before.items():
         if snapshot_of(job.spark, table) == snapshot:

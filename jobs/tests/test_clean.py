@@ -264,7 +264,7 @@ def test_rollback_brings_back_what_was_there(spark: SparkSession, contracts: Bun
     changed = {**ORDER, "status": "shipped", "updated_at": "2026-03-05 00:00:00"}
     run(spark, contracts, tables, "b2", {"mysql_orders": [changed], "transactions": [GOOD]})
     assert rows(spark, ORDERS, "order_id", "status") != before
-    rollback.main([*job_arguments(tables), "--batch-id", "b2"])
+    rollback.main(job_arguments(tables, "s3://securecart-local-landing/plans/b2.json"))
     assert rows(spark, ORDERS, "order_id", "status") == before
     assert rows(spark, TRANSACTIONS, "transaction_id") == []
 

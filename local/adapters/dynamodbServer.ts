@@ -1,5 +1,11 @@
 import type { AddressInfo } from "node:net";
-import { CreateTableCommand, DynamoDBClient, ResourceInUseException } from "@aws-sdk/client-dynamodb";
+import {
+  CreateTableCommand,
+  DescribeTableCommand,
+  DynamoDBClient,
+  ResourceInUseException,
+  waitUntilTableExists,
+} from "@aws-sdk/client-dynamodb";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import dynalite from "dynalite";
 
@@ -69,4 +75,12 @@ async function createLedgerTable(client: DynamoDBClient): Promise<void> {
   } catch (error) {
     if (!(error instanceof ResourceInUseException)) throw error;
   }
+  // The server activates a table a moment after it has answered.
+  const waiter = { client, maxWaitTime: 10, minDelay: 1, maxDelay: 1 };
+  if (!(await isActive(client))) await waitUntilTableExists(waiter, { TableName: ledgerTable });
+}
+
+async function isActive(client: DynamoDBClient): Promise<boolean> {
+  const { Table } = await client.send(new DescribeTableCommand({ TableName: ledgerTable }));
+  return Table?.TableStatus === "ACTIVE";
 }

@@ -23,6 +23,7 @@ export const names: WorkflowNames = {
     extractMysql: "securecart-extract-mysql",
     extractDynamodb: "securecart-extract-dynamodb",
     csvToParquet: "securecart-csv-to-parquet",
+    stageRecipes: "securecart-stage-recipes",
     clean: "securecart-clean",
     quality: "securecart-quality",
     publish: "securecart-publish",
