@@ -32,6 +32,12 @@ const jars = [
     version: "1.10.0",
     sha256: "70f9471870b2d456167d703c829f098a446b86bb1379eee338c0efa03a341026",
   },
+  {
+    group: "com/mysql",
+    artifact: "mysql-connector-j",
+    version: "8.4.0",
+    sha256: "d77962877d010777cff997015da90ee689f0f4bb76848340e1488f2b83332af5",
+  },
 ];
 
 class SetupError extends Error {}
