@@ -22,6 +22,8 @@ export interface GraphResource {
   readonly providers?: Readonly<Record<string, string>>;
   /** Arguments as the provider would get them after its check: default tags merged in. */
   readonly inputs: Readonly<Record<string, unknown>>;
+  /** Names of the inputs that Pulumi keeps as secrets; their values are in `inputs` like any other. */
+  readonly secretInputs?: readonly string[];
   /** URNs of the resources that this one waits for. */
   readonly dependencies: readonly string[];
   /** Dependencies by input property. */
@@ -97,7 +99,7 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (!isRecord(value)) return value;
   const mark = value[specialSigKey];
-  if (mark === specialSecretSig) return { secret: plain(value.value) };
+  if (mark === specialSecretSig) return plain(value.value);
   if (mark === specialAssetSig) return plainAsset("asset", value);
   if (mark === specialArchiveSig) return plainAsset("archive", value);
   return Object.fromEntries(
@@ -180,7 +182,12 @@ export async function recordGraph(
       const urns = value.getUrnsList().toSorted();
       if (urns.length > 0) propertyDependencies[key] = urns;
     });
-    const inputs = plain(request.getObject()?.toJavaScript() ?? {}) as Record<string, unknown>;
+    const given = request.getObject()?.toJavaScript() ?? {};
+    const inputs = plain(given) as Record<string, unknown>;
+    const secretInputs = Object.keys(given).filter((key) => {
+      const value = given[key];
+      return isRecord(value) && value[specialSigKey] === specialSecretSig;
+    });
     const resource: GraphResource = {
       urn,
       type,
@@ -191,6 +198,7 @@ export async function recordGraph(
       ...(reference !== "" && { provider: reference }),
       ...(Object.keys(passedOn).length > 0 && { providers: passedOn }),
       inputs: withDefaultTags(type, inputs, providers.get(reference)),
+      ...(secretInputs.length > 0 && { secretInputs: secretInputs.toSorted() }),
       dependencies: [...new Set(request.getDependenciesList())].toSorted(),
       propertyDependencies,
       protect: request.getProtect(),
