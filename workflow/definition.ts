@@ -24,8 +24,8 @@ const longestRunSeconds = 5 * 3600;
  * The state machine of the batch pipeline: Plan → Extract → Recipes → Clean → Quality → Publish → Curate → Export →
  * Load → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
  *
- * Variables: `plan` is the planning step's answer (the plan itself is in S3), `publishing` says whether this
- * execution has begun to change tables, `failure` what went wrong: `{Step, Error, Cause}`, `aftermath` what went
+ * Variables: `plan` is the planning step's answer (the plan itself is in S3), `publishing` says whether tables
+ * have changed that go back should the run fail, `failure` what went wrong: `{Step, Error, Cause}`, `aftermath` what went
  * wrong while that was handled. Every failure passes HandleFailure and ends in Failed.
  */
 export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
@@ -133,7 +133,11 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
       { batchId: "{% $plan.batchId %}" },
       { next: "Load", onFailure: onFailure("load") },
     ),
-    Load: loadTables(names, { Next: "Commit", Catch: [onFailure("load")] }),
+    Load: {
+      ...loadTables(names, { Next: "Commit", Catch: [onFailure("load")] }),
+      // What the warehouse shows stays in the lake: a commit that fails now is made up for by the next run.
+      Assign: { publishing: false },
+    },
     Commit: lambdaTask(names, "commit", planPayload, { next: "Loaded", onFailure: onFailure("commit") }),
     Loaded: {
       Type: "Succeed",

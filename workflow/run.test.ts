@@ -228,13 +228,19 @@ describe("workflow on its paths", () => {
   }
 
   const afterPublish = ["publish", "curate", "export"].map((job) => `securecart-${job}`);
-  for (const name of [...afterPublish, "render-load", ...load, "commit"]) {
+  for (const name of [...afterPublish, "render-load", ...load]) {
     it(`rolls back, then aborts, when ${name} fails, and ends FAILED`, async () => {
       const { result, called } = await runWorkflow({ [name]: failing("JobError", "it broke") });
       expect(result).to.include({ status: "FAILED", error: "JobError" });
       expect(called.slice(-2)).to.deep.equal(["securecart-rollback", "abort"]);
     });
   }
+
+  it("keeps what the warehouse has loaded when the commit fails: the next run makes up for it", async () => {
+    const { result, called } = await runWorkflow({ commit: failing("JobError", "it broke") });
+    expect(result).to.include({ status: "FAILED", error: "JobError", cause: "commit: it broke" });
+    expect(called.slice(-2)).to.deep.equal(["commit", "abort"]);
+  });
 
   it("does not roll back what an earlier execution published", async () => {
     const plan = { ...planned, mode: "replay", from: "curate" };

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { contractsBundle, contractsDir } from "../../contracts/bundle.ts";
 import { type LoadTemplates, readLoadTemplates } from "../../warehouse/load.ts";
-import { renderLoad } from "./handler.ts";
+import { renderLoad, together } from "./handler.ts";
 
 describe("render-load", () => {
   let bundle: string;
@@ -45,6 +45,30 @@ describe("render-load", () => {
     expect(loads[0]?.statements.at(-1)).to.match(
       /^MERGE INTO stage\.order_history USING order_history_latest ON/,
     );
+  });
+
+  it("puts all tables of a batch into one transaction", async () => {
+    const datasets = { order_history: { rows: 12, path }, campaigns: { rows: 3, path } };
+    const { loads } = await render(JSON.stringify({ step: "export", datasets }));
+    expect(loads.map(({ table, rows }) => ({ table, rows }))).to.deep.equal([
+      { table: "order_history+campaigns", rows: 15 },
+    ]);
+    const copied = loads[0]?.statements.filter((statement) => statement.startsWith("COPY"));
+    expect(copied).to.have.length(2);
+  });
+
+  it("begins another transaction when the limit of statements is reached", () => {
+    const load = (table: string, count: number) => ({
+      table,
+      rows: 1,
+      statements: Array(count).fill("SELECT 1"),
+    });
+    const packed = together([load("a", 30), load("b", 10), load("c", 1), load("d", 39), load("e", 2)]);
+    expect(packed.map(({ table, statements }) => [table, statements.length])).to.deep.equal([
+      ["a+b", 40],
+      ["c+d", 40],
+      ["e", 2],
+    ]);
   });
 
   it("says what is wrong with its input", async () => {

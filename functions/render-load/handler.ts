@@ -1,6 +1,7 @@
 import { S3Client } from "@aws-sdk/client-s3";
 import { z } from "zod";
 import { type Contract, contractOf } from "../../contracts/contract.ts";
+import { maxBatch } from "../../warehouse/dataApi.ts";
 import { type LoadTemplates, loadStatements, readLoadTemplates } from "../../warehouse/load.ts";
 import { lazily, parseEvent, required } from "../shared/context.ts";
 import { type ObjectStore, S3ObjectStore } from "../shared/objectStore.ts";
@@ -13,10 +14,32 @@ const bundle = z.object({ contracts: z.array(z.looseObject({ name: z.string() })
 const input = z.object({ batchId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) });
 
 export interface Load {
+  /** The table, or the tables joined by "+". */
   readonly table: string;
   readonly rows: number;
   /** To be run in one transaction. */
   readonly statements: readonly string[];
+}
+
+/**
+ * Puts the loads of tables together into as few transactions as the Data API's limit of statements allows, one as a
+ * rule: either all tables show a batch or none does.
+ */
+export function together(loads: readonly Load[]): Load[] {
+  const packed: Load[] = [];
+  for (const load of loads) {
+    const last = packed.at(-1);
+    if (!last || last.statements.length + load.statements.length > maxBatch) {
+      packed.push(load);
+      continue;
+    }
+    packed[packed.length - 1] = {
+      table: `${last.table}+${load.table}`,
+      rows: last.rows + load.rows,
+      statements: [...last.statements, ...load.statements],
+    };
+  }
+  return packed;
 }
 
 export interface RenderLoadParts {
@@ -42,7 +65,7 @@ function parsed<T>(schema: z.ZodType<T>, what: string, text: string): T {
 }
 
 /**
- * The loads of a batch: for every table of which the export job wrote rows, the SQL that loads them.
+ * The loads of a batch: the SQL for every table of which the export job wrote rows, in as few transactions as fit.
  * @param event `{batchId}`
  * @throws Error when the export's metrics or the contracts are missing or name a table without a contract
  */
@@ -72,7 +95,7 @@ export async function renderLoad(event: unknown, parts: RenderLoadParts): Promis
       }
       return { table, rows, statements: loadStatements(contract, path, templates) };
     });
-  return { loads };
+  return { loads: together(loads) };
 }
 
 /** The Lambda function. Environment: STAGING_BUCKET, ARTIFACTS_BUCKET; its bundle carries warehouse/load/*.sql as load/. */
