@@ -124,7 +124,8 @@ def apply(table: str, changes: DataFrame, keys: tuple[str, ...], batch_id: str, 
     counts = {str(r["_op"]): int(r["count"]) for r in changes.groupBy("_op").count().collect()}
     columns = changes.schema["new"].dataType.fieldNames()  # type: ignore[attr-defined]
     rows = changes.where(F.col("_op") != "unchanged").select(
-        *[F.coalesce(f"new.{c}", f"old.{c}").alias(c) for c in columns],
+        # The row decides, not the value: a null of the new row must not become what the old one had.
+        *[F.when(F.col("new").isNull(), F.col(f"old.{c}")).otherwise(F.col(f"new.{c}")).alias(c) for c in columns],
         # The warehouse lets no older version win, whatever the clock did between two runs.
         F.greatest(F.lit(now), "version_at").alias("version_at"),
         F.lit(batch_id).alias("batch_id"),
