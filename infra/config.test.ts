@@ -29,36 +29,164 @@ describe("stack configuration", () => {
 
   const bad: [string, Record<string, unknown>, string, RegExp, RegExp][] = [
     ["a missing key", { environment: undefined }, "environment", /dev, prod/, /config set/],
-    ["a missing key of a group", group("lake", { logDays: undefined }), "lake.logDays", /1 to 3653/, /config set/],
+    [
+      "a missing key of a group",
+      group("lake", { logDays: undefined }),
+      "lake.logDays",
+      /1 to 3653/,
+      /config set/,
+    ],
     ["a misspelt key", { shedule: { enabled: true } }, "shedule", /schedule/, /did you mean 'schedule'/],
-    ["a misspelt key of a group", group("batch", { maxWorker: 3 }), "batch.maxWorker", /maxWorkers/, /did you mean 'maxWorkers'/],
+    [
+      "a misspelt key of a group",
+      group("batch", { maxWorker: 3 }),
+      "batch.maxWorker",
+      /maxWorkers/,
+      /did you mean 'maxWorkers'/,
+    ],
     ["a key of no likeness", { zzzzzzzzzzzz: "1" }, "zzzzzzzzzzzz", /environment/, /config rm/],
-    ["text for a number", group("batch", { maxWorkers: "three" }), "batch.maxWorkers", /whole number of workers/, /config set/],
-    ["a number out of range", group("batch", { maxWorkers: 51 }), "batch.maxWorkers", /from 2 to 50/, /config set/],
-    ["a number below its range", group("network", { endpointZones: -1 }), "network.endpointZones", /from 0 to 3/, /config set/],
+    [
+      "text for a number",
+      group("batch", { maxWorkers: "three" }),
+      "batch.maxWorkers",
+      /whole number of workers/,
+      /config set/,
+    ],
+    [
+      "a number out of range",
+      group("batch", { maxWorkers: 51 }),
+      "batch.maxWorkers",
+      /from 2 to 50/,
+      /config set/,
+    ],
+    [
+      "a number below its range",
+      group("network", { endpointZones: -1 }),
+      "network.endpointZones",
+      /from 0 to 3/,
+      /config set/,
+    ],
     ["text for a switch", { protectData: "maybe" }, "protectData", /true or false/, /config set/],
-    ["a retention that CloudWatch lacks", group("monitoring", { logRetentionDays: 15 }), "monitoring.logRetentionDays", /14, 30/, /config set/],
-    ["an account id that is none", { allowedAccountIds: ["123"] }, "allowedAccountIds[0]", /twelve digits/, /config set/],
-    ["a time zone that is none", group("schedule", { timeZone: "Europe/Berlyn" }), "schedule.timeZone", /IANA/, /config set/],
-    ["a CIDR too small for three zones", group("network", { cidr: "10.20.0.0/26" }), "network.cidr", /\/16 to \/23.*three zones/, /10\.20\.0\.0\/16/],
-    ["a CIDR off its boundary", group("network", { cidr: "10.20.1.0/16" }), "network.cidr", /boundary/, /config set/],
+    [
+      "a retention that CloudWatch lacks",
+      group("monitoring", { logRetentionDays: 15 }),
+      "monitoring.logRetentionDays",
+      /14, 30/,
+      /config set/,
+    ],
+    [
+      "an account id that is none",
+      { allowedAccountIds: ["123"] },
+      "allowedAccountIds[0]",
+      /twelve digits/,
+      /config set/,
+    ],
+    [
+      "a time zone that is none",
+      group("schedule", { timeZone: "Europe/Berlyn" }),
+      "schedule.timeZone",
+      /IANA/,
+      /config set/,
+    ],
+    [
+      "a CIDR too small for three zones",
+      group("network", { cidr: "10.20.0.0/26" }),
+      "network.cidr",
+      /\/16 to \/23.*three zones/,
+      /10\.20\.0\.0\/16/,
+    ],
+    [
+      "a CIDR off its boundary",
+      group("network", { cidr: "10.20.1.0/16" }),
+      "network.cidr",
+      /boundary/,
+      /config set/,
+    ],
     ["a public CIDR", group("network", { cidr: "8.8.0.0/16" }), "network.cidr", /private/, /config set/],
-    ["a CIDR that overlaps the peer's", group("network", { cidr: "10.100.0.0/20" }), "network.cidr", /not overlap/, /config set/],
-    ["a new and an adopted VPC", group("network", { adopt: { vpcId: "vpc-0a1b2c3d", subnetIds: ["subnet-0a1b2c3d", "subnet-1a1b2c3d", "subnet-2a1b2c3d"], routeTableIds: ["rtb-0a1b2c3d"] } }), "network", /either cidr/, /remove one/],
+    [
+      "a CIDR that overlaps the peer's",
+      group("network", { cidr: "10.100.0.0/20" }),
+      "network.cidr",
+      /not overlap/,
+      /config set/,
+    ],
+    [
+      "a new and an adopted VPC",
+      group("network", {
+        adopt: {
+          vpcId: "vpc-0a1b2c3d",
+          subnetIds: ["subnet-0a1b2c3d", "subnet-1a1b2c3d", "subnet-2a1b2c3d"],
+          routeTableIds: ["rtb-0a1b2c3d"],
+        },
+      }),
+      "network",
+      /either cidr/,
+      /remove one/,
+    ],
     ["no VPC", group("network", { cidr: undefined }), "network.cidr", /network\.adopt/, /config set/],
-    ["a MySQL that cannot be reached", group("network", { peering: undefined }), "mysql.host", /adopt or network\.peering/, /peering\.vpcId/],
-    ["a MySQL secret of another region", group("mysql", { secretArn: "arn:aws:secretsmanager:us-east-1:111122223333:secret:shop-AbCdEf" }), "mysql.secretArn", /in eu-central-1/, /replicate-secret-to-regions/],
-    ["no layer to read the secret through", group("functions", { secretsLayerArn: undefined }), "functions.secretsLayerArn", /layer/, /documentation/],
-    ["a region that is not allowed", { "aws:region": "us-east-1" }, "aws:region", /eu-central-1/, /after a review/],
+    [
+      "a MySQL that cannot be reached",
+      group("network", { peering: undefined }),
+      "mysql.host",
+      /adopt or network\.peering/,
+      /peering\.vpcId/,
+    ],
+    [
+      "a MySQL secret of another region",
+      group("mysql", { secretArn: "arn:aws:secretsmanager:us-east-1:111122223333:secret:shop-AbCdEf" }),
+      "mysql.secretArn",
+      /in eu-central-1/,
+      /replicate-secret-to-regions/,
+    ],
+    [
+      "no layer to read the secret through",
+      group("functions", { secretsLayerArn: undefined }),
+      "functions.secretsLayerArn",
+      /layer/,
+      /documentation/,
+    ],
+    [
+      "a region that is not allowed",
+      { "aws:region": "us-east-1" },
+      "aws:region",
+      /eu-central-1/,
+      /after a review/,
+    ],
     ["no region", { "aws:region": undefined }, "aws:region", /eu-central-1/, /config set aws:region/],
-    ["a slow mark after the end", group("batch", { slowAfterMinutes: 60 }), "batch.slowAfterMinutes", /fewer minutes/, /config set/],
-    ["a warehouse whose most is less than its base", group("warehouse", { maxCapacity: 4 }), "warehouse.maxCapacity", /at least/, /config set/],
-    ["data to be destroyed while it is protected", { protectData: true, destroyDataOf: "securecart-dev" }, "destroyDataOf", /not set while protectData/, /protectData/],
-    ["another component's data to be destroyed", { destroyDataOf: "securecart-prod" }, "destroyDataOf", /'securecart-dev'/, /config set/],
+    [
+      "a slow mark after the end",
+      group("batch", { slowAfterMinutes: 60 }),
+      "batch.slowAfterMinutes",
+      /fewer minutes/,
+      /config set/,
+    ],
+    [
+      "a warehouse whose most is less than its base",
+      group("warehouse", { maxCapacity: 4 }),
+      "warehouse.maxCapacity",
+      /at least/,
+      /config set/,
+    ],
+    [
+      "data to be destroyed while it is protected",
+      { protectData: true, destroyDataOf: "securecart-dev" },
+      "destroyDataOf",
+      /not set while protectData/,
+      /protectData/,
+    ],
+    [
+      "another component's data to be destroyed",
+      { destroyDataOf: "securecart-prod" },
+      "destroyDataOf",
+      /'securecart-dev'/,
+      /config set/,
+    ],
   ];
   for (const [what, changes, key, allowed, remedy] of bad) {
     it(`refuses ${what}`, () => {
-      const found = problemsWith(changes).filter((problem) => problem.key.replace(`${namespace}:`, "") === key);
+      const found = problemsWith(changes).filter(
+        (problem) => problem.key.replace(`${namespace}:`, "") === key,
+      );
       expect(found, `a problem with ${key}`).to.have.length(1);
       expect(found[0]?.allowed).to.match(allowed);
       expect(found[0]?.remedy).to.match(remedy);
@@ -84,7 +212,9 @@ describe("stack configuration", () => {
     const error = new ConfigError("dev", problemsWith({ environment: "test" }));
     expect(error.message).to.contain('securecart-etl:environment is "test"');
     expect(error.message).to.contain("allowed: one of dev, prod");
-    expect(error.message).to.contain("remedy:  pulumi config set --path 'securecart-etl:environment' <value>");
+    expect(error.message).to.contain(
+      "remedy:  pulumi config set --path 'securecart-etl:environment' <value>",
+    );
     expect(error.message).to.contain("one problem");
     expect(error.message).to.contain("nothing was deployed");
   });

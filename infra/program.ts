@@ -7,15 +7,13 @@ import { type Contract, ContractError } from "../contracts/contract.ts";
 import { ConfigError, componentName, type Problem, readConfig, type StackConfig } from "./config.ts";
 import type { Place } from "./lib/place.ts";
 import { given } from "./lib/given.ts";
-import { fileArtifact, root } from "./package/artifacts.ts";
+import { geoDatabase, root } from "./package/artifacts.ts";
 import { wheelsAsset } from "./package/wheels.ts";
 import { EtlPipeline } from "./pipeline/etl-pipeline.ts";
 import type { RecipeDataset } from "./pipeline/low-code.ts";
 
 /** The name of this project, and the namespace of its configuration. */
 export const project = "securecart-etl";
-
-const geoFile = "node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb";
 
 export interface ProgramOptions {
   /** Nothing is uploaded: what `npm run package` builds need not be there. @default false */
@@ -147,7 +145,7 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
       contracts,
       contractsJson: JSON.stringify(bundle),
       recipes,
-      geoDatabase: fileArtifact(path.join(root, geoFile)),
+      geoDatabase: geoDatabase(),
       wheels,
       network: {
         ...config.network,

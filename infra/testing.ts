@@ -43,7 +43,9 @@ export function one(graph: Graph, type: string, name: string): GraphResource {
   const candidates = ofType(graph, type);
   const found = candidates.find((resource) => resource.name === name);
   if (!found) {
-    throw new Error(`no ${type} '${name}'; there are ${candidates.map((each) => each.name).join(", ") || "none"}`);
+    throw new Error(
+      `no ${type} '${name}'; there are ${candidates.map((each) => each.name).join(", ") || "none"}`,
+    );
   }
   return found;
 }
@@ -58,7 +60,8 @@ export interface ParsedStatement {
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
-const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)]);
+const list = (value: unknown): string[] =>
+  Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)];
 
 /** The statements of a policy document in JSON. */
 export function statementsOf(json: unknown): ParsedStatement[] {
@@ -75,7 +78,9 @@ export function statementsOf(json: unknown): ParsedStatement[] {
 
 /** Every statement of a role's inline policies. */
 export function rightsOf(graph: Graph, role: string): ParsedStatement[] {
-  const policies = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(({ inputs }) => inputs.role === role);
+  const policies = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(
+    ({ inputs }) => inputs.role === role,
+  );
   if (policies.length === 0) throw new Error(`role '${role}' has no policy`);
   return policies.flatMap(({ inputs }) => statementsOf(inputs.policy));
 }

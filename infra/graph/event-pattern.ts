@@ -7,7 +7,9 @@ function matchesOne(alternative: unknown, value: unknown): boolean {
   const [operator] = Object.keys(alternative);
   if (operator === "prefix") return typeof value === "string" && value.startsWith(String(alternative.prefix));
   if (operator === "exists") return (value !== undefined) === alternative.exists;
-  throw new Error(`the operator '${operator}' of an event pattern is not known here; add it to infra/graph/event-pattern.ts`);
+  throw new Error(
+    `the operator '${operator}' of an event pattern is not known here; add it to infra/graph/event-pattern.ts`,
+  );
 }
 
 /**
@@ -19,6 +21,9 @@ export function matches(pattern: unknown, event: unknown): boolean {
     const values = Array.isArray(event) ? event : [event];
     return pattern.some((alternative) => values.some((value) => matchesOne(alternative, value)));
   }
-  if (!isRecord(pattern)) throw new Error(`an event pattern consists of objects and lists, not ${JSON.stringify(pattern)}`);
-  return Object.entries(pattern).every(([key, inner]) => matches(inner, isRecord(event) ? event[key] : undefined));
+  if (!isRecord(pattern))
+    throw new Error(`an event pattern consists of objects and lists, not ${JSON.stringify(pattern)}`);
+  return Object.entries(pattern).every(([key, inner]) =>
+    matches(inner, isRecord(event) ? event[key] : undefined),
+  );
 }

@@ -51,6 +51,8 @@ export interface RecordOptions {
   readonly place: Place;
   /** Configuration by full key (`project:key`), values as Pulumi stores them: text, or JSON for structured ones. */
   readonly config?: Readonly<Record<string, string>>;
+  /** Told of each resource as it is registered, also when the program fails later. */
+  readonly onRegister?: (urn: string) => void;
 }
 
 /** The part of the SDK's register request that is read here; its generated class has no types of its own. */
@@ -135,7 +137,7 @@ export function sorted(value: unknown): unknown {
  */
 export async function recordGraph(
   program: () => unknown,
-  { project = "securecart-etl", stack = "test", place, config = {} }: RecordOptions,
+  { project = "securecart-etl", stack = "test", place, config = {}, onRegister }: RecordOptions,
 ): Promise<Graph> {
   const resources = new Map<string, GraphResource>();
   const computed: Record<string, Record<string, unknown>> = {};
@@ -209,6 +211,7 @@ export async function recordGraph(
       ...(request.getIgnorechangesList().length > 0 && { ignoreChanges: request.getIgnorechangesList() }),
     };
     resources.set(urn, resource);
+    onRegister?.(urn);
     if (type === "pulumi:providers:aws") providers.set(urn, resource);
     current = urn;
     const registered = register(request, callback);

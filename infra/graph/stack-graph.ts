@@ -1,6 +1,6 @@
 import { deploy, project } from "../program.ts";
 import type { Place } from "../lib/place.ts";
-import { type Graph, recordGraph } from "./offline.ts";
+import { type Graph, type RecordOptions, recordGraph } from "./offline.ts";
 import { readStackFile } from "./stack-file.ts";
 
 /** The partition that a region belongs to. */
@@ -26,9 +26,19 @@ export function placeOf(config: Readonly<Record<string, string>>): Place {
  *
  * @param overrides configuration that replaces the stack file's, by full key; an empty text removes a key
  */
-export function stackGraph(stack: string, overrides: Readonly<Record<string, string>> = {}): Promise<Graph> {
+export function stackGraph(
+  stack: string,
+  overrides: Readonly<Record<string, string>> = {},
+  options: Partial<Pick<RecordOptions, "place" | "onRegister">> = {},
+): Promise<Graph> {
   const config = Object.fromEntries(
     Object.entries({ ...readStackFile(stack), ...overrides }).filter(([, value]) => value !== ""),
   );
-  return recordGraph(() => deploy({ offline: true }), { project, stack, place: placeOf(config), config });
+  return recordGraph(() => deploy({ offline: true }), {
+    project,
+    stack,
+    place: placeOf(config),
+    config,
+    ...options,
+  });
 }

@@ -62,8 +62,12 @@ describe("parts' tools", () => {
   });
 
   it("refuses a statement without actions or resources", () => {
-    expect(() => policyDocument([{ sid: "Empty", actions: [], resources: ["*"] }])).to.throw(/'Empty' needs at least one action/);
-    expect(() => policyDocument([{ sid: "Empty", actions: ["s3:GetObject"], resources: [] }])).to.throw(/'Empty'/);
+    expect(() => policyDocument([{ sid: "Empty", actions: [], resources: ["*"] }])).to.throw(
+      /'Empty' needs at least one action/,
+    );
+    expect(() => policyDocument([{ sid: "Empty", actions: ["s3:GetObject"], resources: [] }])).to.throw(
+      /'Empty'/,
+    );
   });
 
   it("grants folders by prefix and single objects by their whole key", async () => {
@@ -92,7 +96,10 @@ describe("parts' tools", () => {
         trust: "glue.amazonaws.com",
         permissionsBoundary: "arn:aws:iam::111122223333:policy/b",
         maxSessionDuration: 7200,
-        policies: { lake: [{ sid: "Read", actions: ["s3:GetObject"], resources: ["arn:aws:s3:::b/*"] }], nothing: [] },
+        policies: {
+          lake: [{ sid: "Read", actions: ["s3:GetObject"], resources: ["arn:aws:s3:::b/*"] }],
+          nothing: [],
+        },
         transform: { role: { path: "/jobs/" } },
       });
     });
@@ -117,7 +124,10 @@ describe("parts' tools", () => {
         },
       ],
     });
-    expect(one(graph, "aws:iam/rolePolicy:RolePolicy", "shop-job-lake").inputs).to.deep.include({ name: "lake", role: "shop-job" });
+    expect(one(graph, "aws:iam/rolePolicy:RolePolicy", "shop-job-lake").inputs).to.deep.include({
+      name: "lake",
+      role: "shop-job",
+    });
     expect(graph.resources.filter(({ name }) => name === "shop-job-nothing")).to.deep.equal([]);
   });
 
@@ -131,7 +141,8 @@ describe("parts' tools", () => {
 
   it("reads IPv4 ranges", () => {
     expect(parseCidr("10.0.0.0/8")).to.deep.equal({ first: 167772160, last: 184549375, prefix: 8 });
-    for (const text of ["10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "256.0.0.0/8", "x"]) expect(parseCidr(text), text).to.equal(undefined);
+    for (const text of ["10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "256.0.0.0/8", "x"])
+      expect(parseCidr(text), text).to.equal(undefined);
     expect(findCidrProblem("10.20.0.0/23", undefined)).to.equal(undefined);
     expect(findCidrProblem("10.20.0.0/24", undefined)?.allowed).to.contain("three zones");
     expect(findCidrProblem("172.16.0.0/16", "172.16.8.0/24")?.allowed).to.contain("172.16.8.0/24");
@@ -142,6 +153,8 @@ describe("parts' tools", () => {
       const bucket = new aws.s3.Bucket("b", { bucket: "b" });
       new aws.s3.BucketPolicy("p", { bucket: bucket.bucket, policy: `${bucket.arn}` });
     });
-    expect(String(one(graph, "aws:s3/bucketPolicy:BucketPolicy", "p").inputs.policy)).to.contain("Calling [toString] on an [Output<T>]");
+    expect(String(one(graph, "aws:s3/bucketPolicy:BucketPolicy", "p").inputs.policy)).to.contain(
+      "Calling [toString] on an [Output<T>]",
+    );
   });
 });

@@ -117,3 +117,10 @@ export function bundleFunctions(
 export function fileArtifact(file: string): Artifact {
   return { sha256: sha256(readFileSync(file)), file };
 }
+
+/** The IP-to-country database that `npm ci` brings. */
+export function geoDatabase(): Artifact {
+  return fileArtifact(
+    path.join(root, "node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb"),
+  );
+}

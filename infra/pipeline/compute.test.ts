@@ -6,7 +6,17 @@ import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import type { FunctionDefaults } from "../lib/private-function.ts";
 import { fileArtifact } from "../package/artifacts.ts";
-import { bucketNames, failureOf, isRecord, keyArns, ofType, one, place, record, rightsOf } from "../testing.ts";
+import {
+  bucketNames,
+  failureOf,
+  isRecord,
+  keyArns,
+  ofType,
+  one,
+  place,
+  record,
+  rightsOf,
+} from "../testing.ts";
 import { Batch, type BatchArgs } from "./batch.ts";
 import { Functions, functionNames } from "./functions.ts";
 import { jobNames, jobs, jobsPackage, scriptOf } from "./jobs.ts";
@@ -60,14 +70,18 @@ describe("Sources", () => {
 
   it("leaves MySQL out without a database", async () => {
     const graph = await record(() => new Sources("shop", sourcesArgs));
-    expect(ofType(graph, "aws:glue/connection:Connection").map(({ inputs }) => inputs.connectionType)).to.deep.equal(["NETWORK"]);
+    expect(
+      ofType(graph, "aws:glue/connection:Connection").map(({ inputs }) => inputs.connectionType),
+    ).to.deep.equal(["NETWORK"]);
     expect(ofType(graph, "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")).to.deep.equal([]);
   });
 
   it("makes the DynamoDB tables that contracts read, with recovery for exports", async () => {
     const tables = sourceTables(await loadAll([contractsDir]));
     expect(tables).to.deep.equal([{ name: "orders", key: ["orderId"] }]);
-    const graph = await record(() => new Sources("shop", { ...sourcesArgs, tables, recoveryDays: 7, safety: { protect: false } }));
+    const graph = await record(
+      () => new Sources("shop", { ...sourcesArgs, tables, recoveryDays: 7, safety: { protect: false } }),
+    );
     const table = one(graph, "aws:dynamodb/table:Table", "shop-orders");
     expect(table.inputs).to.deep.include({
       name: "shop-orders",
@@ -86,7 +100,9 @@ describe("Sources", () => {
       arns: new Sources("shop", { ...sourcesArgs, adoptTables: { orders: "mobile-orders" } }).tableArns,
     }));
     expect(ofType(graph, "aws:dynamodb/table:Table")).to.deep.equal([]);
-    expect(graph.outputs.arns).to.deep.equal({ orders: "arn:aws:dynamodb:eu-central-1:111122223333:table/mobile-orders" });
+    expect(graph.outputs.arns).to.deep.equal({
+      orders: "arn:aws:dynamodb:eu-central-1:111122223333:table/mobile-orders",
+    });
   });
 });
 
@@ -116,7 +132,11 @@ describe("Batch", () => {
       description: jobs.clean.description,
       roleArn: "arn:aws:iam::111122223333:role/shop-clean",
       glueVersion: "5.1",
-      command: { name: "glueetl", pythonVersion: "3", scriptLocation: (inputs.command as { scriptLocation: string }).scriptLocation },
+      command: {
+        name: "glueetl",
+        pythonVersion: "3",
+        scriptLocation: (inputs.command as { scriptLocation: string }).scriptLocation,
+      },
       executionClass: "STANDARD",
       executionProperty: { maxConcurrentRuns: 1 },
       workerType: "G.1X",
@@ -128,7 +148,9 @@ describe("Batch", () => {
       connections: ["shop-network"],
       defaultArguments: inputs.defaultArguments,
     });
-    expect((inputs.command as { scriptLocation: string }).scriptLocation).to.match(/^s3:\/\/shop-artifacts\/code\/clean-[0-9a-f]{16}\.py$/);
+    expect((inputs.command as { scriptLocation: string }).scriptLocation).to.match(
+      /^s3:\/\/shop-artifacts\/code\/clean-[0-9a-f]{16}\.py$/,
+    );
     expect(inputs.defaultArguments).to.deep.include({
       "--landing": "shop-landing",
       "--staging": "shop-staging",
@@ -145,7 +167,13 @@ describe("Batch", () => {
       "--job-bookmark-option": "job-bookmark-disable",
       "--python-modules-installer-option": "--no-index",
     });
-    expect(inputs.defaultArguments).not.to.have.any.keys("--plan", "--batch-id", "--mysql-url", "--mysql-secret", "--geo-database");
+    expect(inputs.defaultArguments).not.to.have.any.keys(
+      "--plan",
+      "--batch-id",
+      "--mysql-url",
+      "--mysql-secret",
+      "--geo-database",
+    );
   });
 
   it("gives an argument only to the job that takes it", async () => {
@@ -157,7 +185,9 @@ describe("Batch", () => {
       "--mysql-secret": mysql.secretArn,
     });
     const curate = one(graph, "aws:glue/job:Job", "shop-curate").inputs.defaultArguments;
-    expect(isRecord(curate) && curate["--geo-database"]).to.match(/^s3:\/\/shop-artifacts\/code\/geo-.*\.mmdb$/);
+    expect(isRecord(curate) && curate["--geo-database"]).to.match(
+      /^s3:\/\/shop-artifacts\/code\/geo-.*\.mmdb$/,
+    );
   });
 
   it("sets up both Iceberg catalogs when the JVM starts, on Glue's catalog", async () => {
@@ -202,13 +232,16 @@ describe("Batch", () => {
         executionClass: "FLEX",
       });
     }
-    for (const { inputs } of ofType(graph, "aws:cloudwatch/logGroup:LogGroup")) expect(inputs.retentionInDays).to.equal(90);
+    for (const { inputs } of ofType(graph, "aws:cloudwatch/logGroup:LogGroup"))
+      expect(inputs.retentionInDays).to.equal(90);
   });
 
   it("lets a job touch its own areas and tables, and nothing else", async () => {
     const graph = await record(() => new Batch("shop", batchArgs));
     const rights = rightsOf(graph, "shop-clean");
-    const written = rights.filter(({ actions }) => actions.includes("s3:PutObject")).flatMap(({ resources }) => resources);
+    const written = rights
+      .filter(({ actions }) => actions.includes("s3:PutObject"))
+      .flatMap(({ resources }) => resources);
     expect(written).to.have.members([
       "arn:aws:s3:::shop-staging/candidates/*",
       "arn:aws:s3:::shop-staging/runs/*",
@@ -219,7 +252,9 @@ describe("Batch", () => {
     expect(rights.flatMap(({ actions }) => actions)).not.to.include.members(["glue:UpdateTable"]);
     expect(rightsOf(graph, "shop-migrate").flatMap(({ actions }) => actions)).to.include("glue:CreateTable");
     const readers = batchArgs.jobs.filter((job) =>
-      rightsOf(graph, `shop-${jobs[job].module.replaceAll("_", "-")}`).some(({ actions }) => actions.includes("secretsmanager:GetSecretValue")),
+      rightsOf(graph, `shop-${jobs[job].module.replaceAll("_", "-")}`).some(({ actions }) =>
+        actions.includes("secretsmanager:GetSecretValue"),
+      ),
     );
     expect(readers).to.deep.equal(["extractMysql"]);
   });
@@ -231,14 +266,18 @@ describe("Batch", () => {
       "/aws-glue/jobs/shop-batch-role/shop-clean/output",
       "/aws-glue/jobs/shop-batch-role/shop-clean/error",
     ]);
-    expect(one(graph, "aws:glue/job:Job", "shop-clean").dependencies).to.include.members(groups.map(({ urn }) => urn));
+    expect(one(graph, "aws:glue/job:Job", "shop-clean").dependencies).to.include.members(
+      groups.map(({ urn }) => urn),
+    );
   });
 
   it("refuses a job whose script does not exist, before it registers anything", async () => {
     const packageDir = path.join(mkdtempSync(path.join(tmpdir(), "jobs-")));
     writeFileSync(path.join(packageDir, "clean.py"), "print(1)\n");
     const error = await failureOf(() => new Batch("shop", { ...batchArgs, packageDir }));
-    expect(error.message).to.match(/extract_mysql\.py, curate\.py, migrate\.py, export\.py do not exist in .*leave the job out/);
+    expect(error.message).to.match(
+      /extract_mysql\.py, curate\.py, migrate\.py, export\.py do not exist in .*leave the job out/,
+    );
   });
 
   it("changes its code's name when the code changes, and only then", async () => {
@@ -279,7 +318,9 @@ const newFunctions = (more: object = {}): Functions =>
 
 describe("Functions", () => {
   it("makes each function arm64, private, traced, encrypted, with its failures kept", async () => {
-    const graph = await record(() => newFunctions({ memoryMegabytes: 256, reservedConcurrency: 3, leaseMinutes: 90 }));
+    const graph = await record(() =>
+      newFunctions({ memoryMegabytes: 256, reservedConcurrency: 3, leaseMinutes: 90 }),
+    );
     const { inputs } = one(graph, "aws:lambda/function:Function", "shop-commit");
     expect(inputs).to.deep.equal({
       name: "shop-commit",
@@ -311,11 +352,17 @@ describe("Functions", () => {
     for (const { inputs: group } of ofType(graph, "aws:cloudwatch/logGroup:LogGroup")) {
       expect(group).to.deep.include({ retentionInDays: 14, kmsKeyId: keyArns.logsKeyArn });
     }
-    expect(ofType(graph, "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")).to.have.length(functionNames.length);
+    expect(ofType(graph, "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")).to.have.length(
+      functionNames.length,
+    );
   });
 
   it("tells the planning function about MySQL only where there is one", async () => {
-    const without = one(await record(() => newFunctions()), "aws:lambda/function:Function", "shop-plan").inputs;
+    const without = one(
+      await record(() => newFunctions()),
+      "aws:lambda/function:Function",
+      "shop-plan",
+    ).inputs;
     expect(JSON.stringify(without.environment)).not.to.contain("MYSQL");
     expect(without).not.to.have.property("layers");
     const layer = "arn:aws:lambda:eu-central-1:1:layer:AWS-Parameters-and-Secrets-Lambda-Extension-Arm64:1";
@@ -329,7 +376,9 @@ describe("Functions", () => {
       MYSQL_SECRET_ID: mysql.secretArn,
     });
     const readers = ["plan", "verdict", "render-load", "commit", "abort"].filter((each) =>
-      rightsOf(graph, `shop-${each}`).some(({ actions }) => actions.includes("secretsmanager:GetSecretValue")),
+      rightsOf(graph, `shop-${each}`).some(({ actions }) =>
+        actions.includes("secretsmanager:GetSecretValue"),
+      ),
     );
     expect(readers).to.deep.equal(["plan"]);
     const error = await failureOf(() => newFunctions({ mysql }));

@@ -24,7 +24,13 @@ const functionDefaults = (): FunctionDefaults => ({
 });
 
 const arn = (name: string): string => `arn:aws:lambda:eu-central-1:111122223333:function:shop-${name}`;
-const functionArns = { plan: arn("plan"), verdict: arn("verdict"), renderLoad: arn("render-load"), commit: arn("commit"), abort: arn("abort") };
+const functionArns = {
+  plan: arn("plan"),
+  verdict: arn("verdict"),
+  renderLoad: arn("render-load"),
+  commit: arn("commit"),
+  abort: arn("abort"),
+};
 const jobNames = {
   extractMysql: "shop-extract-mysql",
   extractDynamodb: "shop-extract-dynamodb",
@@ -84,9 +90,13 @@ describe("Workflow", () => {
         kmsDataKeyReusePeriodSeconds: 900,
       },
     });
-    const policies = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(({ inputs }) => inputs.role === "shop-workflow");
+    const policies = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(
+      ({ inputs }) => inputs.role === "shop-workflow",
+    );
     expect(machine.dependencies, "its rights come first").to.include.members(policies.map(({ urn }) => urn));
-    expect(one(graph, "aws:cloudwatch/logGroup:LogGroup", "shop-workflow").inputs.retentionInDays).to.equal(90);
+    expect(one(graph, "aws:cloudwatch/logGroup:LogGroup", "shop-workflow").inputs.retentionInDays).to.equal(
+      90,
+    );
   });
 
   it("starts on a schedule with a time zone, retried, its failures kept", async () => {
@@ -136,13 +146,23 @@ describe("Workflow", () => {
     for (const action of ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"]) {
       expect(allowed(action), action).to.have.members(jobArns);
     }
-    expect(allowed("databrew:StartJobRun")).to.deep.equal(["arn:aws:databrew:eu-central-1:111122223333:job/shop-campaigns"]);
+    expect(allowed("databrew:StartJobRun")).to.deep.equal([
+      "arn:aws:databrew:eu-central-1:111122223333:job/shop-campaigns",
+    ]);
     expect(allowed("redshift-data:BatchExecuteStatement")).to.deep.equal([workgroupArn]);
-    expect(allowed("dynamodb:ExportTableToPointInTime")).to.deep.equal(["arn:aws:dynamodb:eu-central-1:111122223333:table/orders"]);
-    expect(allowed("dynamodb:DescribeExport")).to.deep.equal(["arn:aws:dynamodb:eu-central-1:111122223333:table/orders/export/*"]);
+    expect(allowed("dynamodb:ExportTableToPointInTime")).to.deep.equal([
+      "arn:aws:dynamodb:eu-central-1:111122223333:table/orders",
+    ]);
+    expect(allowed("dynamodb:DescribeExport")).to.deep.equal([
+      "arn:aws:dynamodb:eu-central-1:111122223333:table/orders/export/*",
+    ]);
     // Every kind of task in the definition has its right above.
     const machine = one(graph, "aws:sfn/stateMachine:StateMachine", "shop");
-    const kinds = new Set([...String(machine.inputs.definition).matchAll(/"arn:aws:states:::([a-zA-Z0-9:.-]+)"/g)].map(([, kind]) => kind));
+    const kinds = new Set(
+      [...String(machine.inputs.definition).matchAll(/"arn:aws:states:::([a-zA-Z0-9:.-]+)"/g)].map(
+        ([, kind]) => kind,
+      ),
+    );
     expect([...kinds]).to.have.members([
       "lambda:invoke",
       "glue:startJobRun.sync",
@@ -160,11 +180,17 @@ describe("event patterns", () => {
     version: "0",
     source: "aws.s3",
     "detail-type": "Object Created",
-    detail: { bucket: { name: "shop-landing" }, object: { key: "drops/transactions/a.csv", size: 1 }, reason: "PutObject" },
+    detail: {
+      bucket: { name: "shop-landing" },
+      object: { key: "drops/transactions/a.csv", size: 1 },
+      reason: "PutObject",
+    },
   };
   it("of a drop match it, and none that is beside the mark", async () => {
     const graph = await record(() => new Workflow("shop", workflowArgs()));
-    const pattern: unknown = JSON.parse(String(one(graph, "aws:cloudwatch/eventRule:EventRule", "shop-drop").inputs.eventPattern));
+    const pattern: unknown = JSON.parse(
+      String(one(graph, "aws:cloudwatch/eventRule:EventRule", "shop-drop").inputs.eventPattern),
+    );
     expect(pattern).to.deep.equal(dropPattern("shop-landing"));
     expect(matches(pattern, drop)).to.equal(true);
     const misses = [
@@ -219,8 +245,14 @@ describe("LowCode", () => {
       maxNodes: 3,
       timeoutMinutes: 45,
     });
-  const template = (inputs: Readonly<Record<string, unknown>>): Record<string, { Properties: Record<string, unknown> }> =>
-    (JSON.parse(String(inputs.templateBody)) as { Resources: Record<string, { Properties: Record<string, unknown> }> }).Resources;
+  const template = (
+    inputs: Readonly<Record<string, unknown>>,
+  ): Record<string, { Properties: Record<string, unknown> }> =>
+    (
+      JSON.parse(String(inputs.templateBody)) as {
+        Resources: Record<string, { Properties: Record<string, unknown> }>;
+      }
+    ).Resources;
 
   it("deploys the recipe's own file, publishes it, and pins the job to that version", async () => {
     const graph = await record(deploy);
@@ -259,7 +291,9 @@ describe("LowCode", () => {
   it("lets recipe jobs read their input and write their output only", async () => {
     const graph = await record(deploy);
     const written = rightsOf(graph, "shop-recipes").filter(({ actions }) => actions.includes("s3:PutObject"));
-    expect(written.flatMap(({ resources }) => resources)).to.deep.equal(["arn:aws:s3:::shop-landing/recipes/campaigns/out/*"]);
+    expect(written.flatMap(({ resources }) => resources)).to.deep.equal([
+      "arn:aws:s3:::shop-landing/recipes/campaigns/out/*",
+    ]);
   });
 });
 
@@ -316,12 +350,14 @@ describe("Warehouse", () => {
         { parameterKey: "max_query_execution_time", parameterValue: "60" },
       ],
     });
-    expect(one(graph, "aws:redshiftserverless/usageLimit:UsageLimit", "shop-compute").inputs).to.deep.include({
-      usageType: "serverless-compute",
-      period: "monthly",
-      amount: 77,
-      breachAction: "log",
-    });
+    expect(one(graph, "aws:redshiftserverless/usageLimit:UsageLimit", "shop-compute").inputs).to.deep.include(
+      {
+        usageType: "serverless-compute",
+        period: "monthly",
+        amount: 77,
+        breachAction: "log",
+      },
+    );
   });
 
   it("migrates schema and grants at deployment, IAM users before grants, BI through one role", async () => {
@@ -361,7 +397,11 @@ describe("Access", () => {
   });
 
   it("lets one repository and environment deploy, and make roles with the boundary only", async () => {
-    const deploy = { repository: "shop/etl", environment: "prod", providerArn: "arn:aws:iam::111122223333:oidc-provider/x" };
+    const deploy = {
+      repository: "shop/etl",
+      environment: "prod",
+      providerArn: "arn:aws:iam::111122223333:oidc-provider/x",
+    };
     const graph = await record(() => new Access("shop", { place, deploy }));
     const trust = statementsOf(one(graph, "aws:iam/role:Role", "shop-deploy").inputs.assumeRolePolicy)[0];
     expect(trust?.Condition).to.deep.equal({
@@ -380,17 +420,29 @@ describe("Access", () => {
 
 describe("AccountBaseline", () => {
   it("makes the account's settings in one stack and adopts them in the others", async () => {
-    const created = await record(() => new AccountBaseline("shop", { place, mode: "create", dataKeyArn: keyArns.dataKeyArn }));
-    const settings = one(created, "aws:glue/dataCatalogEncryptionSettings:DataCatalogEncryptionSettings", "shop-catalog");
+    const created = await record(
+      () => new AccountBaseline("shop", { place, mode: "create", dataKeyArn: keyArns.dataKeyArn }),
+    );
+    const settings = one(
+      created,
+      "aws:glue/dataCatalogEncryptionSettings:DataCatalogEncryptionSettings",
+      "shop-catalog",
+    );
     expect(settings.inputs.dataCatalogEncryptionSettings).to.deep.equal({
-      connectionPasswordEncryption: { awsKmsKeyId: keyArns.dataKeyArn, returnConnectionPasswordEncrypted: true },
+      connectionPasswordEncryption: {
+        awsKmsKeyId: keyArns.dataKeyArn,
+        returnConnectionPasswordEncrypted: true,
+      },
       encryptionAtRest: { catalogEncryptionMode: "SSE-KMS", sseAwsKmsKeyId: keyArns.dataKeyArn },
     });
     const adopted = await record(() => ({
-      provider: new AccountBaseline("shop", { place, mode: "adopt", dataKeyArn: keyArns.dataKeyArn }).githubProviderArn,
+      provider: new AccountBaseline("shop", { place, mode: "adopt", dataKeyArn: keyArns.dataKeyArn })
+        .githubProviderArn,
     }));
     expect(adopted.resources.filter(({ custom }) => custom)).to.deep.equal([]);
-    expect(adopted.outputs.provider).to.equal("arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com");
+    expect(adopted.outputs.provider).to.equal(
+      "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com",
+    );
   });
 });
 
@@ -429,7 +481,9 @@ describe("Monitoring", () => {
       expect(inputs.treatMissingData, name).to.equal("notBreaching");
       expect(inputs.alarmDescription, name).to.be.a("string").and.not.equal("");
     }
-    expect(one(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", "shop-workflow-slow").inputs.threshold).to.equal(90 * 60_000);
+    expect(
+      one(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", "shop-workflow-slow").inputs.threshold,
+    ).to.equal(90 * 60_000);
   });
 
   it("lets alarms, events and budgets publish to the encrypted topic", async () => {
@@ -438,11 +492,15 @@ describe("Monitoring", () => {
       name: "shop-alerts",
       kmsMasterKeyId: keyArns.logsKeyArn,
     });
-    const [publish] = statementsOf(one(graph, "aws:sns/topicPolicy:TopicPolicy", "shop-alerts").inputs.policy);
+    const [publish] = statementsOf(
+      one(graph, "aws:sns/topicPolicy:TopicPolicy", "shop-alerts").inputs.policy,
+    );
     expect(publish?.Principal).to.deep.equal({
       Service: ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"],
     });
-    expect(ofType(graph, "aws:sns/topicSubscription:TopicSubscription").map(({ inputs }) => inputs.endpoint)).to.deep.equal(["a@example.com"]);
+    expect(
+      ofType(graph, "aws:sns/topicSubscription:TopicSubscription").map(({ inputs }) => inputs.endpoint),
+    ).to.deep.equal(["a@example.com"]);
   });
 
   it("limits the month's cost of this pipeline by its tag", async () => {
@@ -457,8 +515,11 @@ describe("Monitoring", () => {
 
   it("shows runs, jobs, functions and warehouse on a dashboard", async () => {
     const graph = await record(() => watch());
-    const body: unknown = JSON.parse(String(one(graph, "aws:cloudwatch/dashboard:Dashboard", "shop").inputs.dashboardBody));
+    const body: unknown = JSON.parse(
+      String(one(graph, "aws:cloudwatch/dashboard:Dashboard", "shop").inputs.dashboardBody),
+    );
     expect(isRecord(body) && body.widgets).to.have.length(4);
-    for (const text of ["stateMachine:shop", "shop-clean", "shop-plan"]) expect(JSON.stringify(body)).to.contain(text);
+    for (const text of ["stateMachine:shop", "shop-clean", "shop-plan"])
+      expect(JSON.stringify(body)).to.contain(text);
   });
 });

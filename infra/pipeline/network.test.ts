@@ -62,14 +62,20 @@ describe("Network", () => {
     });
     const s3 = one(graph, endpointType, "shop-s3").inputs;
     expect(s3.routeTableIds).to.have.length(3);
-    expect(statementsOf(s3.policy)[0]?.resources).to.deep.equal(["arn:aws:s3:::shop-landing", "arn:aws:s3:::shop-landing/*"]);
+    expect(statementsOf(s3.policy)[0]?.resources).to.deep.equal([
+      "arn:aws:s3:::shop-landing",
+      "arn:aws:s3:::shop-landing/*",
+    ]);
   });
 
   it("stands in as many zones as are paid for; in none, no interface endpoint is left", async () => {
     const one_ = await record(() => new Network("shop", { ...args, endpointZones: 1 }));
     expect(one(one_, endpointType, "shop-glue").inputs.subnetIds).to.have.length(1);
     const none = await record(() => new Network("shop", { ...args, endpointZones: 0 }));
-    expect(ofType(none, endpointType).map(({ inputs }) => inputs.vpcEndpointType)).to.deep.equal(["Gateway", "Gateway"]);
+    expect(ofType(none, endpointType).map(({ inputs }) => inputs.vpcEndpointType)).to.deep.equal([
+      "Gateway",
+      "Gateway",
+    ]);
   });
 
   it("lets workloads reach themselves, the gateways and the endpoints, on no other port and nowhere else", async () => {
@@ -84,10 +90,15 @@ describe("Network", () => {
     ]);
     for (const { name, inputs } of egress) {
       expect(inputs, name).not.to.have.any.keys("cidrIpv4", "cidrIpv6");
-      if (name !== "shop-workloads-self") expect(inputs, name).to.deep.include({ fromPort: 443, toPort: 443, ipProtocol: "tcp" });
+      if (name !== "shop-workloads-self")
+        expect(inputs, name).to.deep.include({ fromPort: 443, toPort: 443, ipProtocol: "tcp" });
     }
     // Glue refuses a group without this rule.
-    const self = one(graph, "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "shop-workloads-self").inputs;
+    const self = one(
+      graph,
+      "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+      "shop-workloads-self",
+    ).inputs;
     expect(self.securityGroupId).to.equal(self.referencedSecurityGroupId);
     expect(self).to.deep.include({ ipProtocol: "tcp", fromPort: 0, toPort: 65535 });
   });
@@ -101,16 +112,25 @@ describe("Network", () => {
     const graph = await record(() => new Network("shop", { ...args, adopt }));
     expect(ofType(graph, "awsx:ec2:Vpc")).to.deep.equal([]);
     expect(ofType(graph, "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")).to.deep.equal([]);
-    expect(one(graph, endpointType, "shop-s3").inputs).to.deep.include({ vpcId: "vpc-1", routeTableIds: ["rtb-1"] });
-    const shared = await record(() => new Network("shop", { ...args, adopt: { ...adopt, createEndpoints: false } }));
+    expect(one(graph, endpointType, "shop-s3").inputs).to.deep.include({
+      vpcId: "vpc-1",
+      routeTableIds: ["rtb-1"],
+    });
+    const shared = await record(
+      () => new Network("shop", { ...args, adopt: { ...adopt, createEndpoints: false } }),
+    );
     expect(ofType(shared, endpointType)).to.deep.equal([]);
     const toS3 = one(shared, "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "shop-workloads-s3");
     expect(toS3.inputs.prefixListId).to.match(/^pl-/);
   });
 
   it("connects the database's VPC from every route table", async () => {
-    const graph = await record(() => new Network("shop", { ...args, peering: { vpcId: "vpc-9", cidr: "10.100.0.0/16" } }));
-    expect(one(graph, "aws:ec2/vpcPeeringConnection:VpcPeeringConnection", "shop-peer").inputs).to.deep.include({
+    const graph = await record(
+      () => new Network("shop", { ...args, peering: { vpcId: "vpc-9", cidr: "10.100.0.0/16" } }),
+    );
+    expect(
+      one(graph, "aws:ec2/vpcPeeringConnection:VpcPeeringConnection", "shop-peer").inputs,
+    ).to.deep.include({
       peerVpcId: "vpc-9",
       autoAccept: true,
     });

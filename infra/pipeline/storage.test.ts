@@ -41,8 +41,12 @@ describe("Encryption", () => {
     for (const { name, inputs } of ofType(graph, "aws:kms/key:Key")) {
       for (const statement of statementsOf(inputs.policy)) {
         expect(statement.Principal, name).not.to.equal("*");
-        expect(statement.actions.filter((action) => action.includes("*")), name).to.deep.equal([]);
-        if (statement.Sid !== "Administer") expect(statement, `${name} ${statement.Sid}`).to.have.property("Condition");
+        expect(
+          statement.actions.filter((action) => action.includes("*")),
+          name,
+        ).to.deep.equal([]);
+        if (statement.Sid !== "Administer")
+          expect(statement, `${name} ${statement.Sid}`).to.have.property("Condition");
         else expect(statement.actions).not.to.include.members(["kms:Decrypt", "kms:Encrypt"]);
       }
     }
@@ -50,7 +54,9 @@ describe("Encryption", () => {
     expect(logs.find(({ Sid }) => Sid === "LogGroups")).to.deep.include({
       Principal: { Service: "logs.eu-central-1.amazonaws.com" },
       Condition: {
-        ArnLike: { "kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:eu-central-1:111122223333:log-group:*shop*" },
+        ArnLike: {
+          "kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:eu-central-1:111122223333:log-group:*shop*",
+        },
       },
     });
     // Without these an alarm on an encrypted topic is lost without a word.
@@ -72,14 +78,18 @@ describe("Lake", () => {
       const own = one(graph, "aws:s3/bucket:Bucket", `shop-${zone}`);
       expect(own.inputs).to.deep.equal({ bucket: bucket(zone), forceDestroy: false });
       expect(own).to.deep.include({ protect: true, retainOnDelete: true });
-      expect(one(graph, "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", `shop-${zone}`).inputs).to.deep.equal({
+      expect(
+        one(graph, "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", `shop-${zone}`).inputs,
+      ).to.deep.equal({
         bucket: bucket(zone),
         blockPublicAcls: true,
         blockPublicPolicy: true,
         ignorePublicAcls: true,
         restrictPublicBuckets: true,
       });
-      expect(one(graph, "aws:s3/bucketOwnershipControls:BucketOwnershipControls", `shop-${zone}`).inputs).to.deep.equal({
+      expect(
+        one(graph, "aws:s3/bucketOwnershipControls:BucketOwnershipControls", `shop-${zone}`).inputs,
+      ).to.deep.equal({
         bucket: bucket(zone),
         rule: { objectOwnership: "BucketOwnerEnforced" },
       });
@@ -92,7 +102,10 @@ describe("Lake", () => {
         zone === "logs"
           ? { applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }
           : {
-              applyServerSideEncryptionByDefault: { sseAlgorithm: "aws:kms", kmsMasterKeyId: keyArns.dataKeyArn },
+              applyServerSideEncryptionByDefault: {
+                sseAlgorithm: "aws:kms",
+                kmsMasterKeyId: keyArns.dataKeyArn,
+              },
               bucketKeyEnabled: true,
             },
       ]);
@@ -102,14 +115,18 @@ describe("Lake", () => {
   it("logs access of every bucket but the logs' own", async () => {
     const graph = await record(() => new Lake("shop", { place, dataKeyArn: keyArns.dataKeyArn }));
     const logging = ofType(graph, "aws:s3/bucketLogging:BucketLogging");
-    expect(logging.map(({ inputs }) => inputs.bucket)).to.have.members(zones.filter((zone) => zone !== "logs").map(bucket));
+    expect(logging.map(({ inputs }) => inputs.bucket)).to.have.members(
+      zones.filter((zone) => zone !== "logs").map(bucket),
+    );
     for (const { inputs } of logging) expect(inputs.targetBucket).to.equal(bucket("logs"));
   });
 
   it("refuses plain HTTP and foreign keys, and names no source VPC endpoint", async () => {
     const graph = await record(() => new Lake("shop", { place, dataKeyArn: keyArns.dataKeyArn }));
     for (const zone of zones) {
-      const statements = statementsOf(one(graph, "aws:s3/bucketPolicy:BucketPolicy", `shop-${zone}`).inputs.policy);
+      const statements = statementsOf(
+        one(graph, "aws:s3/bucketPolicy:BucketPolicy", `shop-${zone}`).inputs.policy,
+      );
       expect(statements[0]).to.deep.include({
         Effect: "Deny",
         Principal: "*",
@@ -141,7 +158,13 @@ describe("Lake", () => {
           isRecord(filter) && isRecord(expiration) ? [[String(filter.prefix), expiration.days]] : [],
         ),
       );
-    expect(expired("landing")).to.deep.equal({ "batches/": 11, "drops/": 11, "dynamodb-exports/": 11, "plans/": 11, "recipes/": 11 });
+    expect(expired("landing")).to.deep.equal({
+      "batches/": 11,
+      "drops/": 11,
+      "dynamodb-exports/": 11,
+      "plans/": 11,
+      "recipes/": 11,
+    });
     expect(expired("staging")).to.deep.equal({ "candidates/": 13, "runs/": 11 });
     expect(expired("curated")).to.deep.equal({ "exports/": 13 });
     expect(expired("quarantine")).to.deep.equal({ "records/": 12 });
@@ -155,16 +178,17 @@ describe("Lake", () => {
         noncurrentVersionExpiration: { noncurrentDays: 15 },
         abortIncompleteMultipartUpload: { daysAfterInitiation: 7 },
       });
-      for (const prefix of Object.keys(expired(zone))) expect("tables/".startsWith(prefix), `${zone} ${prefix}`).to.equal(false);
+      for (const prefix of Object.keys(expired(zone)))
+        expect("tables/".startsWith(prefix), `${zone} ${prefix}`).to.equal(false);
       for (const rule of rulesOf(zone)) expect(rule).not.to.have.property("transitions");
     }
   });
 
   it("sends events of landing to EventBridge, and of no other bucket", async () => {
     const graph = await record(() => new Lake("shop", { place, dataKeyArn: keyArns.dataKeyArn }));
-    expect(ofType(graph, "aws:s3/bucketNotification:BucketNotification").map(({ inputs }) => inputs)).to.deep.equal([
-      { bucket: bucket("landing"), eventbridge: true },
-    ]);
+    expect(
+      ofType(graph, "aws:s3/bucketNotification:BucketNotification").map(({ inputs }) => inputs),
+    ).to.deep.equal([{ bucket: bucket("landing"), eventbridge: true }]);
   });
 
   it("empties buckets only when both settings agree", async () => {
@@ -181,13 +205,18 @@ describe("Lake", () => {
 describe("Catalog", () => {
   it("makes a database a zone with its location, and no Iceberg table", async () => {
     const graph = await record(() => new Catalog("shop-dev", { bucketNames }));
-    const databases = ofType(graph, "aws:glue/catalogDatabase:CatalogDatabase").map(({ inputs }) => [inputs.name, inputs.locationUri]);
+    const databases = ofType(graph, "aws:glue/catalogDatabase:CatalogDatabase").map(({ inputs }) => [
+      inputs.name,
+      inputs.locationUri,
+    ]);
     expect(Object.fromEntries(databases)).to.deep.equal({
       shop_dev_staging: "s3://shop-staging/tables/",
       shop_dev_curated: "s3://shop-curated/tables/",
       shop_dev_quarantine: "s3://shop-quarantine/",
     });
-    expect(ofType(graph, "aws:glue/catalogTable:CatalogTable").map(({ name }) => name)).to.deep.equal(["shop-dev-records"]);
+    expect(ofType(graph, "aws:glue/catalogTable:CatalogTable").map(({ name }) => name)).to.deep.equal([
+      "shop-dev-records",
+    ]);
   });
 
   it("describes the quarantine as the cleaning job writes it, with a partition index", async () => {
@@ -218,7 +247,10 @@ describe("Catalog", () => {
     expect(contracts.length).to.be.greaterThan(10);
     for (const contract of contracts) {
       const expected = contract.columns.map(({ name, type }) => [name, icebergType(type)]);
-      expect(catalogColumns(contract).map(({ name, type }) => [name, type]), contract.name).to.deep.equal(expected);
+      expect(
+        catalogColumns(contract).map(({ name, type }) => [name, type]),
+        contract.name,
+      ).to.deep.equal(expected);
       if (!hasWarehouse(contract)) continue;
       const ddl = createTable(contract);
       for (const { name, type } of contract.columns) {

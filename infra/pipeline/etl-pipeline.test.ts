@@ -1,0 +1,557 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import * as pulumi from "@pulumi/pulumi";
+import { contractsBundle, contractsDir, loadAll } from "../../contracts/bundle.ts";
+import type { Contract } from "../../contracts/contract.ts";
+import bookshop from "../../examples/bookshop/index.ts";
+import type { Graph, GraphResource } from "../graph/offline.ts";
+import { recordGraph } from "../graph/offline.ts";
+import { diffText, toJson, toText } from "../graph/print.ts";
+import { stackGraph } from "../graph/stack-graph.ts";
+import { fileArtifact, root, sha256 } from "../package/artifacts.ts";
+import {
+  failureOf,
+  isRecord,
+  ofType,
+  one,
+  place,
+  record,
+  rightsOf,
+  statementsOf,
+  textsIn,
+} from "../testing.ts";
+import { workloadActions } from "./access.ts";
+import { EtlPipeline, type EtlPipelineArgs } from "./etl-pipeline.ts";
+
+const roleType = "aws:iam/role:Role";
+const policyTypes = new Set(["aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"]);
+
+/** Actions that know no resource, so that `*` is the only one they can have. */
+const withoutResource = new Set([
+  "ec2:DescribeNetworkInterfaces",
+  "ec2:DescribeRouteTables",
+  "ec2:DescribeSecurityGroups",
+  "ec2:DescribeSubnets",
+  "ec2:DescribeVpcAttribute",
+  "ec2:DescribeVpcEndpoints",
+  "ec2:DescribeVpcs",
+  "logs:CreateLogDelivery",
+  "logs:DeleteLogDelivery",
+  "logs:DescribeLogGroups",
+  "logs:DescribeResourcePolicies",
+  "logs:GetLogDelivery",
+  "logs:ListLogDeliveries",
+  "logs:PutResourcePolicy",
+  "logs:UpdateLogDelivery",
+  "xray:PutTelemetryRecords",
+  "xray:PutTraceSegments",
+]);
+
+const stateful = new Set([
+  "aws:dynamodb/table:Table",
+  "aws:kms/key:Key",
+  "aws:redshiftserverless/namespace:Namespace",
+  "aws:s3/bucket:Bucket",
+]);
+
+describe("EtlPipeline in its stacks", () => {
+  const graphs: Record<string, Graph> = {};
+  const graphOf = (stack: string): Graph => {
+    const graph = graphs[stack];
+    if (!graph) throw new Error(`no graph of ${stack}`);
+    return graph;
+  };
+  before(async () => {
+    for (const stack of ["dev", "prod"]) graphs[stack] = await stackGraph(stack);
+  });
+
+  for (const stack of ["dev", "prod"]) {
+    describe(stack, () => {
+      it("knows every value: nothing undefined, no Output turned into text", () => {
+        for (const { urn, inputs } of graphOf(stack).resources) {
+          for (const text of textsIn(inputs)) {
+            expect(text, urn).not.to.match(/\bundefined\b|\[object |Calling \[toString\]|Output<T>/);
+          }
+        }
+      });
+
+      it("tags whatever takes tags, with the component's name among them", () => {
+        const { resources } = graphOf(stack);
+        const tagged = resources.filter(({ inputs }) => isRecord(inputs.tags));
+        expect(tagged.length).to.be.greaterThan(100);
+        for (const { urn, inputs } of tagged) {
+          expect(inputs.tags, urn).to.include({
+            project: "securecart-etl",
+            pipeline: `securecart-${stack}`,
+            environment: stack,
+          });
+        }
+        const provider = one(graphOf(stack), "pulumi:providers:aws", "aws").urn;
+        for (const { urn, custom, type, ...resource } of resources) {
+          if (custom && !type.startsWith("pulumi:")) expect(resource.provider, urn).to.equal(provider);
+        }
+        expect(ofType(graphOf(stack), "awsx:ec2:Vpc")[0]?.providers).to.deep.equal({ aws: provider });
+      });
+
+      it("grants no wildcard action, and `*` as a resource only where there is none or a condition", () => {
+        for (const { urn, type, inputs } of graphOf(stack).resources) {
+          if (!policyTypes.has(type)) continue;
+          for (const { Sid, Effect, actions, resources, Condition } of statementsOf(inputs.policy)) {
+            if (Effect === "Deny") continue;
+            expect(
+              actions.filter((action) => action.includes("*")),
+              `${urn} ${Sid}`,
+            ).to.deep.equal([]);
+            if (!resources.includes("*") || Condition) continue;
+            expect(
+              actions.filter((action) => !withoutResource.has(action)),
+              `${urn} ${Sid}`,
+            ).to.deep.equal([]);
+          }
+        }
+      });
+
+      it("bounds every role but CI's, and gives none more than the boundary lets through", () => {
+        const graph = graphOf(stack);
+        const boundary = `arn:aws:iam::${graph.place.accountId}:policy/securecart-${stack}-boundary`;
+        for (const { name, inputs } of ofType(graph, roleType)) {
+          if (name === `securecart-${stack}-deploy`) continue;
+          expect(inputs.permissionsBoundary, name).to.equal(boundary);
+          const beyond = rightsOf(graph, name)
+            .flatMap(({ actions }) => actions)
+            .filter((action) => !workloadActions.some((known) => known === action));
+          expect(beyond, name).to.deep.equal([]);
+        }
+      });
+
+      it("keeps within IAM's limits of size", () => {
+        const graph = graphOf(stack);
+        for (const { name } of ofType(graph, roleType)) {
+          const policies = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(
+            ({ inputs }) => inputs.role === name,
+          );
+          const size = policies.reduce(
+            (sum, { inputs }) => sum + String(inputs.policy).replace(/\s/g, "").length,
+            0,
+          );
+          expect(size, name).to.be.at.most(10_240);
+          expect(name.length).to.be.at.most(64);
+        }
+        for (const { inputs } of ofType(graph, "aws:iam/policy:Policy")) {
+          expect(String(inputs.policy).replace(/\s/g, "").length).to.be.at.most(6144);
+        }
+      });
+
+      it("has a role for each workload: no two jobs, functions or machines share one", () => {
+        const graph = graphOf(stack);
+        const roles = [
+          ...ofType(graph, "aws:glue/job:Job").map(({ inputs }) => inputs.roleArn),
+          ...ofType(graph, "aws:lambda/function:Function").map(({ inputs }) => inputs.role),
+          ...ofType(graph, "aws:sfn/stateMachine:StateMachine").map(({ inputs }) => inputs.roleArn),
+        ];
+        expect(roles.length).to.be.greaterThan(15);
+        expect(new Set(roles).size).to.equal(roles.length);
+      });
+
+      it("waits only for resources that are there", () => {
+        const { resources } = graphOf(stack);
+        const known = new Set(resources.map(({ urn }) => urn));
+        for (const { urn, dependencies } of resources) {
+          expect(
+            dependencies.filter((dependency) => !known.has(dependency)),
+            urn,
+          ).to.deep.equal([]);
+        }
+      });
+
+      it("calls inside jobs and functions only endpoints that are there", () => {
+        const services = ofType(graphOf(stack), "aws:ec2/vpcEndpoint:VpcEndpoint").map(({ inputs }) =>
+          String(inputs.serviceName).replace("com.amazonaws.eu-central-1.", ""),
+        );
+        expect(services).to.have.members([
+          "databrew",
+          "dynamodb",
+          "glue",
+          "logs",
+          "monitoring",
+          "redshift-data",
+          "s3",
+          "secretsmanager",
+        ]);
+      });
+    });
+  }
+
+  it("has the same shape in dev and prod, and other sizes", () => {
+    const shape = (stack: string): string[] =>
+      graphOf(stack).resources.map(({ urn, name }) =>
+        // People and stack names differ.
+        `${urn.split("::")[2]} ${name}`
+          .replaceAll(`-${stack}`, "")
+          .replace(/data-?\w*@example\.com/, "<email>"),
+      );
+    expect(shape("dev").toSorted()).to.deep.equal(shape("prod").toSorted());
+    const size = (stack: string): unknown =>
+      one(graphOf(stack), "aws:glue/job:Job", `securecart-${stack}-clean`).inputs.numberOfWorkers;
+    expect([size("dev"), size("prod")]).to.deep.equal([3, 20]);
+  });
+
+  it("protects and retains what holds data in prod, and lets go of it in dev only when it is empty", () => {
+    const flags = (stack: string): Set<string> =>
+      new Set(
+        graphOf(stack)
+          .resources.filter(({ type }) => stateful.has(type))
+          .map(({ protect, retainOnDelete, inputs }) =>
+            JSON.stringify({
+              protect,
+              retainOnDelete,
+              force: inputs.forceDestroy ?? false,
+              locked: inputs.deletionProtectionEnabled ?? protect,
+            }),
+          ),
+      );
+    expect([...flags("prod")]).to.deep.equal([
+      '{"protect":true,"retainOnDelete":true,"force":false,"locked":true}',
+    ]);
+    expect([...flags("dev")]).to.deep.equal([
+      '{"protect":false,"retainOnDelete":false,"force":false,"locked":false}',
+    ]);
+    for (const { urn, type, protect } of graphOf("prod").resources) {
+      if (protect) expect(stateful.has(type), urn).to.equal(true);
+    }
+  });
+
+  it("is the same graph again, byte by byte", async () => {
+    expect(toJson(await stackGraph("prod"))).to.equal(toJson(graphOf("prod")));
+  });
+
+  it("prints tree, counts, what a plugin makes, and what is missing", () => {
+    const text = toText(graphOf("prod"));
+    expect(text).to.contain("Vpc securecart-prod (children made by a plugin)");
+    expect(text).to.match(/s3\.Bucket securecart-prod-landing \(protected, retained\)/);
+    expect(text).to.match(/\d+ resources in \d+ components/);
+    expect(text).to.match(/fraud: scoring on EMR Serverless \(infra\/pipeline\/fraud\.ts\)/);
+  });
+
+  it("adds the Superstore contract's data, and changes nothing else", async () => {
+    const more = await stackGraph("dev", {
+      "securecart-etl:contracts": '["contracts","examples/superstore"]',
+    });
+    const diff = diffText(graphOf("dev"), more).trim().split("\n");
+    // The table and its load follow from the bundle: it is migrated into lake and warehouse again.
+    expect(diff).to.have.members([
+      "~ s3.BucketObjectv2 securecart-dev-contracts: source",
+      "~ lambda.Invocation securecart-dev-migrate-lake: triggers",
+      "~ lambda.Invocation securecart-dev-migrate-warehouse: triggers",
+    ]);
+    expect(diffText(more, more)).to.equal("no difference\n");
+  });
+
+  it("says what a person needs next", () => {
+    const { outputs } = graphOf("prod");
+    expect(outputs).to.include.keys(
+      "buckets",
+      "workflow",
+      "warehouse",
+      "dashboard",
+      "runs",
+      "startRun",
+      "dropFile",
+      "missing",
+    );
+    expect(outputs.startRun).to.match(
+      /^aws stepfunctions start-execution --region eu-central-1 --state-machine-arn arn:aws:states:/,
+    );
+  });
+
+  describe("refuses, before anything is registered,", () => {
+    const refusal = async (overrides: Record<string, string>, at?: Graph["place"]): Promise<string> => {
+      const registered: string[] = [];
+      try {
+        await stackGraph("dev", overrides, {
+          onRegister: (urn) => registered.push(urn),
+          ...(at && { place: at }),
+        });
+      } catch (error) {
+        expect(registered.filter((urn) => !urn.includes("pulumi:pulumi:Stack"))).to.deep.equal([]);
+        return error instanceof Error ? error.message : String(error);
+      }
+      throw new Error("the stack was accepted");
+    };
+    const contractWith = (from: string | RegExp, to: string): string => {
+      const folder = mkdtempSync(path.join(tmpdir(), "contracts-"));
+      const text = readFileSync(path.join(root, "examples/bookshop/contracts/stock.yaml"), "utf8");
+      writeFileSync(path.join(folder, "stock.yaml"), text.replace(from, to));
+      return JSON.stringify([folder]);
+    };
+
+    it("an account that is not allowed", async () => {
+      const message = await refusal({}, { ...place, accountId: "999999999999" });
+      expect(message).to.contain("securecart-etl:allowedAccountIds").and.contain("999999999999");
+    });
+
+    it("a misspelt key and a bad CIDR, both at once", async () => {
+      const message = await refusal({
+        "securecart-etl:shedule": "x",
+        "securecart-etl:network": '{"cidr":"10.0.0.0/28","endpointZones":1,"flowLogRetentionDays":7}',
+      });
+      expect(message).to.contain("did you mean 'schedule'").and.contain("10.0.0.0/28");
+    });
+
+    it("a contract that names a type the catalog lacks", async () => {
+      const message = await refusal({
+        "securecart-etl:contracts": contractWith("physicalType: int,", "physicalType: uuid,"),
+      });
+      expect(message)
+        .to.contain("securecart-etl:contracts")
+        .and.contain("physicalType 'uuid' is unknown; allowed: varchar");
+    });
+
+    it("a contract that names a recipe without a file", async () => {
+      const contracts = contractWith(
+        "- {property: maxFailedShare",
+        "- {property: recipe, value: shelves}\n  - {property: maxFailedShare",
+      );
+      expect(await refusal({ "securecart-etl:contracts": contracts })).to.contain(
+        "recipes/shelves.json does not exist",
+      );
+    });
+
+    it("contracts that are not there", async () => {
+      expect(await refusal({ "securecart-etl:contracts": '["nowhere"]' })).to.contain(
+        "nowhere cannot be read",
+      );
+    });
+
+    it("an adopted DynamoDB table that no contract reads", async () => {
+      const message = await refusal({
+        "securecart-etl:dynamodb": '{"recoveryDays":7,"adopt":{"ordres":"mobile"}}',
+      });
+      expect(message).to.contain("dynamodb.adopt.ordres").and.contain("orders");
+    });
+
+    it("a stack without a file", async () => {
+      expect((await failureOf(() => stackGraph("nope"))).message).to.contain("the stacks are dev, prod");
+    });
+  });
+});
+
+describe("EtlPipeline as a component", () => {
+  let contracts: Contract[];
+  let contractsJson: string;
+  before(async () => {
+    contracts = await loadAll([contractsDir]);
+    contractsJson = JSON.stringify(await contractsBundle([contractsDir]));
+  });
+  const geoDatabase = fileArtifact(import.meta.filename);
+  const args = (more: Partial<EtlPipelineArgs> = {}): EtlPipelineArgs => ({
+    place,
+    contracts,
+    contractsJson,
+    geoDatabase,
+    wheels: { name: "wheels.zip", asset: new pulumi.asset.StringAsset("wheels") },
+    schedule: { expression: "rate(1 day)" },
+    monitoring: { monthlyBudgetUsd: 100 },
+    ...more,
+  });
+
+  it("can stand twice in one program: the two share no name and no role", async () => {
+    const graph = await record(() => {
+      new EtlPipeline("one", args());
+      new EtlPipeline("two", args());
+    });
+    const nameKeys = ["bucket", "namespaceName", "workgroupName", "dashboardName", "name"] as const;
+    const naming = (resource: GraphResource): string | undefined => {
+      const key = nameKeys.find((candidate) => typeof resource.inputs[candidate] === "string");
+      return key && `${resource.type} ${String(resource.inputs[key])}`;
+    };
+    const belongs = (resource: GraphResource, to: string): boolean =>
+      resource.name === to || resource.name.startsWith(`${to}-`);
+    // Inline policies and tables are named within their role, bucket or database.
+    const own = graph.resources.filter(
+      ({ type, custom }) => custom && !/rolePolicy|catalogTable|bucket[A-Z]/.test(type),
+    );
+    const names = (to: string): string[] =>
+      own.filter((each) => belongs(each, to)).flatMap((each) => naming(each) ?? []);
+    expect(names("one").length).to.be.greaterThan(100);
+    expect(names("one").filter((name) => names("two").includes(name))).to.deep.equal([]);
+    expect(new Set(names("one")).size, "no name twice within one").to.equal(names("one").length);
+    const arns = (to: string): string[] =>
+      ofType(graph, roleType)
+        .filter((each) => belongs(each, to))
+        .map(({ urn }) => String(graph.computed[urn]?.arn));
+    expect(arns("one").filter((arn) => arns("two").includes(arn))).to.deep.equal([]);
+    for (const resource of graph.resources.filter((each) => belongs(each, "one"))) {
+      expect(
+        textsIn(resource.inputs).filter((text) => /\btwo-/.test(text)),
+        resource.urn,
+      ).to.deep.equal([]);
+    }
+  });
+
+  it("builds ARNs for any partition", async () => {
+    const china = { partition: "aws-cn", accountId: "111122223333", region: "cn-north-1" };
+    const graph = await record(() => new EtlPipeline("shop", args({ place: china })), china);
+    const wrong = graph.resources.flatMap(({ urn, inputs }) =>
+      textsIn(inputs).flatMap((text) => (/arn:aws:/.test(text) ? [`${urn}: ${text.slice(0, 80)}`] : [])),
+    );
+    expect(wrong).to.deep.equal([]);
+  });
+
+  it("lets every argument reach a child", async () => {
+    // Each argument has a value that occurs nowhere else; every one of them has to turn up in some resource's inputs.
+    const base = args({
+      place: { partition: "aws", accountId: "111122223333", region: "eu-south-2" },
+      contractsJson: '{"mark":"contracts-json"}',
+      recipes: [{ dataset: "recipe-mark", recipe: "r", stepsJson: "[]" }],
+      wheels: { name: "wheels-mark.zip", asset: new pulumi.asset.StringAsset("wheels") },
+      mysql: {
+        host: "host-mark.example.com",
+        port: 3399,
+        database: "database_mark",
+        secretArn: "arn:aws:secretsmanager:eu-south-2:111122223333:secret:secret-mark",
+        secretKeyArn: "arn:aws:kms:eu-south-2:111122223333:key/secret-key-mark",
+        cidr: "10.101.0.0/16",
+      },
+      secretsLayerArn: "arn:aws:lambda:eu-south-2:1:layer:layer-mark:1",
+      dynamodb: { recoveryDays: 31 },
+      lakeRetention: {
+        landingDays: 1001,
+        quarantineDays: 1002,
+        exportDays: 1003,
+        logDays: 1004,
+        noncurrentDays: 1005,
+      },
+      jobSize: {
+        workerType: "worker-mark",
+        maxWorkers: 1006,
+        timeoutMinutes: 1007,
+        slowAfterMinutes: 1008,
+        flex: true,
+      },
+      functions: { memoryMegabytes: 1009, reservedConcurrency: 1010 },
+      schedule: { expression: "expression-mark", timeZone: "zone-mark", enabled: false },
+      slowRunMinutes: 1011,
+      warehouse: {
+        baseCapacity: 1012,
+        maxCapacity: 1013,
+        monthlyRpuHours: 1014,
+        atLimit: "limit-mark",
+        maxQuerySeconds: 1015,
+        biPrincipals: ["arn:aws:iam::111122223333:role/bi-mark"],
+      },
+      monitoring: { emails: ["mail-mark@example.com"], monthlyBudgetUsd: 1016 },
+      logRetentionDays: 1017,
+      safety: { protect: false, destroyData: true },
+      accountBaseline: "create",
+      deploy: { repository: "repository/mark", environment: "environment-mark" },
+      transform: {
+        encryption: { key: { description: "key-mark" } },
+        lake: { bucket: { bucketPrefix: "bucket-mark" }, lifecycle: { expectedBucketOwner: "owner-mark" } },
+        network: { vpc: { instanceTenancy: "tenancy-mark" }, endpoint: { ipAddressType: "address-mark" } },
+        catalog: { database: { description: "database-mark" }, table: { owner: "table-mark" } },
+        sources: { table: { tableClass: "class-mark" }, connection: { description: "connection-mark" } },
+        batch: { job: { description: "job-mark" } },
+        functions: { function: { description: "function-mark" } },
+        lowCode: { stack: { policyBody: "stack-mark" } },
+        warehouse: { namespace: { adminUsername: "admin-mark" }, workgroup: { trackName: "track-mark" } },
+        workflow: { machine: { type: "machine-mark" } },
+        monitoring: { alarm: { unit: "alarm-mark" } },
+      },
+    });
+    const created = {
+      cidr: "10.77.0.0/16",
+      peering: { vpcId: "vpc-peer-mark", cidr: "10.102.0.0/16" },
+      flowLogRetentionDays: 1018,
+    };
+    const adopt = {
+      vpcId: "vpc-mark",
+      subnetIds: ["subnet-mark", "subnet-2", "subnet-3"],
+      routeTableIds: ["table-mark"],
+    };
+    const inputsOf = async (more: Partial<EtlPipelineArgs>): Promise<string> => {
+      const graph = await record(() => new EtlPipeline("shop", { ...base, ...more }));
+      return JSON.stringify(graph.resources.map(({ inputs }) => inputs));
+    };
+    const first = await inputsOf({ network: created });
+    const second = await inputsOf({
+      network: { adopt, endpointZones: 0 },
+      dynamodb: { adoptTables: { orders: "table-adopted-mark" } },
+    });
+    const marks = [
+      ...new Set(
+        JSON.stringify([
+          { ...base, contracts: [], contractsJson: "", safety: {}, wheels: base.wheels.name },
+          created,
+        ]).match(/[\w./@:-]*mark[\w./@-]*|\b10[01]\d\b|10\.\d+\.0\.0\/16/g),
+      ),
+    ];
+    expect(marks.length).to.be.greaterThan(50);
+    expect(marks.filter((mark) => !first.includes(mark) && mark !== "1011")).to.deep.equal([]);
+    expect(first, "slowRunMinutes, in milliseconds").to.contain(String(1011 * 60_000));
+    expect(first, "contractsJson, by its hash").to.contain(sha256(base.contractsJson));
+    expect(first, "geoDatabase, by its hash").to.contain(geoDatabase.sha256.slice(0, 16));
+    expect(first, "contracts: their tables").to.contain('"hashKey":"orderId"');
+    for (const [argument, value] of [
+      ["jobSize.flex", "FLEX"],
+      ["schedule.enabled", "DISABLED"],
+      ["accountBaseline", "https://token.actions"],
+      ["place", "eu-south-2"],
+    ]) {
+      expect(first, argument).to.contain(value);
+    }
+    expect(first, "safety")
+      .to.contain('"forceDestroy":true')
+      .and.not.contain('"deletionProtectionEnabled":true');
+    for (const mark of ["vpc-mark", "subnet-mark", "table-mark", "table-adopted-mark"])
+      expect(second).to.contain(mark);
+    expect(second, "network.endpointZones").not.to.contain('"Interface"');
+    // Every argument of the component has its value above.
+    const source = readFileSync(path.join(import.meta.dirname, "etl-pipeline.ts"), "utf8");
+    const [, body = ""] = /export interface EtlPipelineArgs \{\n(.*?)\n\}\n/s.exec(source) ?? [];
+    const declared = [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, argument]) => String(argument));
+    expect(declared.length).to.be.greaterThan(15);
+    expect(
+      declared.filter((argument) => argument !== "network" && !Object.hasOwn(base, argument)),
+    ).to.deep.equal([]);
+  });
+
+  it("refuses a name that buckets could not carry", async () => {
+    for (const name of ["Shop", "s", "shop_dev", "-shop", "shop-", "a".repeat(25)]) {
+      const error = await failureOf(() => new EtlPipeline(name, args()));
+      expect(error.message, name).to.contain("cannot name an EtlPipeline");
+    }
+  });
+
+  it("serves another company: two datasets from files, no database, no recipe", async () => {
+    const graph = await recordGraph(() => bookshop({ offline: true }), {
+      project: "bookshop",
+      stack: "dev",
+      place,
+    });
+    expect(graph.outputs).to.deep.equal({
+      drops: "bookshop-dev-landing-111122223333-eu-central-1",
+      workgroup: "bookshop-dev",
+    });
+    const types = new Set(graph.resources.map(({ type }) => type));
+    for (const absent of [
+      "aws:cloudformation/stack:Stack",
+      "aws:ec2/vpcPeeringConnection:VpcPeeringConnection",
+    ]) {
+      expect(types.has(absent), absent).to.equal(false);
+    }
+    expect(ofType(graph, "aws:glue/job:Job").map(({ name }) => name)).not.to.include(
+      "bookshop-dev-extract-mysql",
+    );
+    expect(ofType(graph, "aws:dynamodb/table:Table").map(({ name }) => name)).to.deep.equal([
+      "bookshop-dev-ledger",
+    ]);
+    expect(ofType(graph, "aws:ec2/vpcEndpoint:VpcEndpoint").map(({ name }) => name)).not.to.include.members([
+      "bookshop-dev-secretsmanager",
+      "bookshop-dev-databrew",
+    ]);
+    expect(ofType(graph, "aws:sfn/stateMachine:StateMachine")).to.have.length(1);
+  });
+});
