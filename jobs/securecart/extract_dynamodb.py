@@ -60,15 +60,18 @@ def parse_export(lines: DataFrame, contract: Contract, table: str, exported_at: 
             F.lit(exported_at).cast("timestamp"),
         ).alias("_modified"),
     )
-    key_column = contract.column(contract.keys[0])
-    document = F.concat(F.lit(f"dynamodb://{table}/"), _value(F.col("keys"), key_column.source_name))
+    explode = source.get("explode")
+    # Elements of a list carry the rest of their key themselves; the item's is the first part.
+    parts = [contract.column(k).source_name for k in (contract.keys[:1] if explode else contract.keys)]
+    keys = [_value(F.col("keys"), part) for part in parts]
+    named = reduce(lambda a, b: a & b, [key.isNotNull() for key in keys])
+    document = F.concat_ws("/", F.lit(f"dynamodb://{table}"), *keys)
     base = parsed.select(
         "*",
-        F.when(F.col("keys").isNotNull(), document).otherwise(F.lit(f"dynamodb://{table}")).alias("_object"),
-        F.when(F.col("keys").isNull(), "BAD_JSON").alias("_error"),
-        F.when(F.col("keys").isNotNull() & F.col("image").isNull(), "D").otherwise("U").alias("_op"),
+        F.when(named, document).otherwise(F.lit(f"dynamodb://{table}")).alias("_object"),
+        F.when(~named, "BAD_JSON").alias("_error"),
+        F.when(named & F.col("image").isNull(), "D").otherwise("U").alias("_op"),
     )
-    explode = source.get("explode")
     if explode:
         # An order without lines still yields one row: it must say that its earlier lines are gone.
         base = base.select("*", F.posexplode_outer(F.col("image")[explode]["L"]).alias("number", "element"))
@@ -87,6 +90,7 @@ def parse_export(lines: DataFrame, contract: Contract, table: str, exported_at: 
         found = F.coalesce(_value(element, source_name), outer) if explode else outer
         return found.alias(name)
 
+    unreadable = F.lit(f"not a JSON line of an item with {' and '.join(parts)}")
     return base.select(
         *[column(c.name, c.source_name) for c in contract.columns],
         "_object",
@@ -95,7 +99,7 @@ def parse_export(lines: DataFrame, contract: Contract, table: str, exported_at: 
         "_modified",
         "_raw",
         "_error",
-        F.when(F.col("_error") == "BAD_JSON", "the export's line is not a JSON object").alias("_detail"),
+        F.when(F.col("_error") == "BAD_JSON", unreadable).alias("_detail"),
     )
 
 
@@ -145,7 +149,11 @@ def main(argv: list[str]) -> None:
             records = parse_export(lines, contract, export["table"], export["to"])
             found.append(records)
             if extract["reconcile"] and export["type"] == "FULL_EXPORT":
-                found.append(keys_of(records, contract))
+                if records.filter(F.col("_error").isNotNull()).isEmpty():
+                    found.append(keys_of(records, contract))
+                else:
+                    # An item whose line cannot be read would count as deleted.
+                    log.warning("%s: export %s has unreadable lines, not reconciled", contract.name, export["id"])
     metrics = {}
     for name, found in parts.items():
         path = job.lake.landing_batch(name, job.batch_id)
