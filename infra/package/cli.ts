@@ -12,10 +12,9 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { root } from "./artifacts.ts";
-import { gluePackages, wheelsArchive } from "./wheels.ts";
+import { lockedEntries, wheelsArchive } from "./wheels.ts";
 import { zip } from "./zip.ts";
 
-/** Versions that the lock file pins for a package and what it needs, as pip writes them. */
 function pip(args: readonly string[]): void {
   const result = spawnSync("python", ["-m", "pip", ...args], {
     cwd: root,
@@ -27,6 +26,7 @@ function pip(args: readonly string[]): void {
   }
 }
 
+/** Wheels for Glue's machines, at the versions and hashes of the lock file. */
 function buildWheels(): void {
   const archive = wheelsArchive();
   if (archive.built) {
@@ -35,12 +35,14 @@ function buildWheels(): void {
   }
   const folder = mkdtempSync(path.join(tmpdir(), "securecart-wheels-"));
   try {
-    // Hashes of every package and of what it needs come from the lock; those that Glue brings are left out below.
+    const lock = readFileSync(path.join(root, "requirements.lock"), "utf8");
+    const wanted = path.join(folder, "requirements.txt");
+    writeFileSync(wanted, `${[...lockedEntries(lock).values()].join("\n")}\n`);
     pip([
       "download",
       "--quiet",
-      "--constraint",
-      "requirements.lock",
+      "--require-hashes",
+      "--no-deps",
       "--only-binary",
       ":all:",
       "--platform",
@@ -49,10 +51,11 @@ function buildWheels(): void {
       "3.11",
       "--dest",
       folder,
-      ...gluePackages,
+      "--requirement",
+      wanted,
     ]);
     const entries = readdirSync(folder)
-      .filter((file) => file.endsWith(".whl") && !file.startsWith("pyspark"))
+      .filter((file) => file.endsWith(".whl"))
       .map((file) => ({ path: file, data: readFileSync(path.join(folder, file)) }));
     mkdirSync(path.dirname(archive.file), { recursive: true });
     const part = `${archive.file}.${process.pid}`;

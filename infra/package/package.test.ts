@@ -8,7 +8,7 @@ import { deploymentBundles } from "../deployment/bundles.ts";
 import { bundleSpecOf, functionNames } from "../pipeline/functions.ts";
 import { jobsPackage } from "../pipeline/jobs.ts";
 import { bundleFunctions, packagePython, sha256 } from "./artifacts.ts";
-import { wheelsArchive, wheelsAsset } from "./wheels.ts";
+import { lockedEntries, wheelsArchive, wheelsAsset } from "./wheels.ts";
 import { zip } from "./zip.ts";
 
 /** What another program, Python's zipfile, finds in an archive. */
@@ -86,6 +86,22 @@ describe("packages", () => {
       "index.mjs",
       "schema.sql",
     ]);
+  });
+
+  it("takes from the lock what the jobs import and all that it needs, with hashes", () => {
+    const lock = readFileSync(path.join(import.meta.dirname, "../../requirements.lock"), "utf8");
+    const entries = lockedEntries(lock);
+    expect([...entries.keys()]).to.include.members([
+      "maxminddb",
+      "sparkdq",
+      "pydantic",
+      "pydantic-core",
+      "typing-extensions",
+    ]);
+    expect([...entries.keys()]).not.to.include.members(["pyspark"]);
+    for (const [name, entry] of entries)
+      expect(entry, name).to.match(/^\S+==\S+.*--hash=sha256:[0-9a-f]{64}/s);
+    expect(() => lockedEntries(lock, ["nowhere"])).to.throw("requirements.lock has no 'nowhere'");
   });
 
   it("names the wheels by the lock file and says how to build them", () => {

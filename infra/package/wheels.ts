@@ -3,8 +3,45 @@ import path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { root, sha256 } from "./artifacts.ts";
 
-/** Packages of requirements.lock that jobs import and Glue does not bring, with what they need in turn. */
-export const gluePackages = ["maxminddb", "sparkdq"] as const;
+/** Packages that jobs import and Glue does not bring. */
+const gluePackages = ["maxminddb", "sparkdq"] as const;
+
+/**
+ * The entries of a lock file, hashes included, for some packages and all that they need in turn (which the lock notes
+ * as `# via`).
+ *
+ * @throws Error when the lock lacks one of the packages
+ */
+export function lockedEntries(lock: string, packages: readonly string[] = gluePackages): Map<string, string> {
+  const entries = new Map<string, string>();
+  const neededBy = new Map<string, string[]>();
+  for (const block of lock.split(/^(?=[A-Za-z0-9])/m)) {
+    const name = /^([A-Za-z0-9._-]+)==/.exec(block)?.[1];
+    if (name === undefined) continue;
+    const lines = block.split("\n");
+    entries.set(name, lines.filter((line) => line.trim() !== "" && !line.trim().startsWith("#")).join("\n"));
+    neededBy.set(
+      name,
+      lines.flatMap((line) => /^\s*#\s+(?:via\s+)?([A-Za-z0-9._-]+)$/.exec(line)?.[1] ?? []),
+    );
+  }
+  const wanted = new Set<string>(packages);
+  for (let size = -1; size !== wanted.size; ) {
+    size = wanted.size;
+    for (const [name, parents] of neededBy)
+      if (parents.some((parent) => wanted.has(parent))) wanted.add(name);
+  }
+  return new Map(
+    [...wanted].toSorted().map((name) => {
+      const entry = entries.get(name);
+      if (entry === undefined)
+        throw new Error(
+          `requirements.lock has no '${name}'; add it to requirements.in and run 'npm run lock:python'`,
+        );
+      return [name, entry];
+    }),
+  );
+}
 
 /** The archive of wheels: named by the lock file, so that the same lock gives the same name on every machine. */
 export function wheelsArchive(): { readonly name: string; readonly file: string; readonly built: boolean } {
