@@ -67,7 +67,8 @@ def create_or_evolve(spark: SparkSession, table: str, contract: Contract, bundle
     """Makes the table as its contract says, or adds what the contract has gained. Returns what was done.
 
     Raises:
-        JobError: when the contract narrows or changes a column's type, which would break rows already there.
+        JobError: when the contract narrows or changes a column's type, or drops a column: that would break rows
+            already there.
     """
     wanted = table_schema(contract, bundle)
     if not spark.catalog.tableExists(table):
@@ -78,33 +79,36 @@ def create_or_evolve(spark: SparkSession, table: str, contract: Contract, bundle
         ]
         partitioned = f"PARTITIONED BY ({', '.join(parts)})" if parts else ""
         properties = ", ".join(f"'{k}'='{v}'" for k, v in PROPERTIES.items())
-        spark.sql(
-            f"CREATE TABLE {table} ({columns}) USING iceberg {partitioned} TBLPROPERTIES ({properties})"
-        )
+        spark.sql(f"CREATE TABLE {table} ({columns}) USING iceberg {partitioned} TBLPROPERTIES ({properties})")
         return [f"created {table}"]
 
+    # All is judged before anything is changed, so that a refused contract leaves its table as it was.
     present = {f.name: f.dataType for f in spark.table(table).schema}
-    done = []
+    changes: dict[str, str] = {}
     previous: str | None = None
     for field in wanted:
+        kind = field.dataType.simpleString()
         have = present.get(field.name)
         if have is None:
             place = f"AFTER `{previous}`" if previous else "FIRST"
-            spark.sql(
-                f"ALTER TABLE {table} ADD COLUMN `{field.name}` {field.dataType.simpleString()} {place}"
-            )
-            done.append(f"added {table}.{field.name}")
+            changes[f"added {table}.{field.name}"] = f"ADD COLUMN `{field.name}` {kind} {place}"
         elif have != field.dataType:
             if not _widens(have, field.dataType):
                 raise JobError(
-                    f"contract '{contract.name}' makes column '{field.name}' {field.dataType.simpleString()}, but "
+                    f"contract '{contract.name}' makes column '{field.name}' {kind}, but "
                     f"{table} holds it as {have.simpleString()}, which cannot be changed in place. "
                     "Add a new column, or write a new version of the dataset under another name."
                 )
-            spark.sql(f"ALTER TABLE {table} ALTER COLUMN `{field.name}` TYPE {field.dataType.simpleString()}")
-            done.append(f"widened {table}.{field.name}")
+            changes[f"widened {table}.{field.name}"] = f"ALTER COLUMN `{field.name}` TYPE {kind}"
         previous = field.name
-    return done
+    if lost := [name for name in present if name not in wanted.names]:
+        raise JobError(
+            f"contract '{contract.name}' has no column '{lost[0]}', but {table} holds it. Put the column back into the "
+            "contract (a source may leave it empty), or write a new version of the dataset under another name."
+        )
+    for change in changes.values():
+        spark.sql(f"ALTER TABLE {table} {change}")
+    return list(changes)
 
 
 def _widens(have: T.DataType, want: T.DataType) -> bool:
