@@ -11,11 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -31,6 +35,9 @@ log = logging.getLogger(__name__)
 #: Rows that one JDBC read fetches; a larger table is read in parallel parts of about this size.
 ROWS_PER_PART = 250_000
 
+#: Rows that one round trip of a JDBC read brings.
+FETCH_SIZE = "10000"
+
 
 @dataclass(frozen=True)
 class Database:
@@ -38,6 +45,11 @@ class Database:
 
     url: str
     properties: Mapping[str, str]
+
+    @property
+    def address(self) -> str:
+        """The URL as far as it may be shown: without parameters and credentials."""
+        return re.sub(r"//[^/@]*@", "//", re.split(r"[?;]", self.url)[0])
 
     def read(self, spark: SparkSession, query: str, **options: str) -> DataFrame:
         reader = spark.read.format("jdbc").options(url=self.url, dbtable=f"({query}) q", **options)
@@ -60,12 +72,64 @@ def connect(url: str, secret: str | None) -> Database:
             "sslMode": "VERIFY_IDENTITY",
             "connectionTimeZone": "UTC",
             "forceConnectionTimeZoneToSession": "true",
+            # Without a cursor the driver ignores the fetch size and holds the whole result in memory.
+            "useCursorFetch": "true",
+            # A zero date is a bad value of one row; as an error it would end the whole extraction.
+            "zeroDateTimeBehavior": "CONVERT_TO_NULL",
+            # Milliseconds. A firewall that drops packets would keep the job waiting for minutes.
+            "connectTimeout": "30000",
         },
     )
 
 
-def changed_rows_query(contract: Contract, extract: Mapping[str, Any], columns: str) -> str:
-    """The rows of one extraction. The JDBC escape ``{ts '…'}`` is read by every driver alike."""
+#: What to do about a database's refusal, by the beginning of its SQLSTATE.
+_REMEDIES = {
+    "08": "Check host and port, the security group and route from the job's subnet, and the server's certificate.",
+    "28": "Check username and password in the secret, and which hosts the user may come from.",
+    "42": "Check table, columns and watermark in the contract's source, and what the user is granted.",
+}
+
+
+@contextmanager
+def explained(database: Database, table: str) -> Iterator[None]:
+    """Turns a database's error inside into one that names the database, the table and a remedy.
+
+    Raises:
+        JobError: for what the database or its driver refused; every other error passes as it is.
+    """
+    try:
+        yield
+    except (Py4JJavaError, CapturedException) as error:
+        chain = _causes(error.java_exception if isinstance(error, Py4JJavaError) else error._origin)
+        refusal = next((cause for cause in chain if _is_sql_exception(cause)), None)
+        if refusal is None:
+            raise
+        state = str(refusal.getSQLState() or "")
+        remedy = _REMEDIES.get(state[:2], "Check that the job can read the table, then start the run again.")
+        # A link's failure is told by what lies below it: the refused connection, or the certificate.
+        messages = dict.fromkeys(" ".join(str(cause.getMessage()).split()) for cause in (refusal, chain[-1]))
+        why = ": ".join(messages)
+        raise JobError(f"{database.address}, table '{table}': {why} (SQLSTATE {state}). {remedy}") from error
+
+
+def _causes(throwable: Any) -> list[Any]:
+    """A Java exception and what caused it, outermost first."""
+    chain = []
+    while throwable is not None:
+        chain.append(throwable)
+        throwable = throwable.getCause()
+    return chain
+
+
+def _is_sql_exception(throwable: Any) -> bool:
+    kind = throwable.getClass()
+    while kind is not None and kind.getName() != "java.sql.SQLException":
+        kind = kind.getSuperclass()
+    return kind is not None
+
+
+def changed_rows_query(extract: Mapping[str, Any], columns: str) -> str:
+    """The rows of one extraction, as SQL that MySQL and Derby read alike."""
     watermark = extract["watermark_column"]
     bound = f"{watermark} <= {_timestamp(extract['to'])}"
     if extract["from"] is not None:
@@ -74,14 +138,21 @@ def changed_rows_query(contract: Contract, extract: Mapping[str, Any], columns: 
 
 
 def _timestamp(iso: str) -> str:
-    """An ISO 8601 UTC time as a JDBC timestamp literal with microseconds."""
+    """An ISO 8601 UTC time as SQL, to the microsecond.
+
+    Not JDBC's ``{ts '…'}``: MySQL's driver reads that in the JVM's zone, and cuts the fraction off for a MariaDB 10,
+    which calls itself 5.5.5.
+    """
     text = iso.replace("T", " ").removesuffix("Z").removesuffix("+00:00")
-    return f"{{ts '{text}'}}"
+    return f"TIMESTAMP('{text}')"
 
 
 def _as_text(name: str, kind: T.DataType) -> Any:
     if isinstance(kind, T.TimestampType):
         return F.date_format(name, "yyyy-MM-dd HH:mm:ss.SSSSSS")
+    if isinstance(kind, T.DecimalType):
+        # A cast would write 0.00000010 as 1.0E-7, which no decimal column admits.
+        return F.translate(F.format_number(name, kind.scale), ",", "")
     return F.col(name).cast("string")
 
 
@@ -92,14 +163,15 @@ def extract_rows(spark: SparkSession, database: Database, contract: Contract, ex
     """
     if contract.source is None:
         raise JobError(f"contract '{contract.name}' has no source to extract from")
-    columns = ", ".join(c.source_name for c in contract.columns)
-    query = changed_rows_query(contract, extract, columns)
     split = str(contract.source["partitionColumn"])
-    bounds = changed_rows_query(contract, extract, f"MIN({split}) lo, MAX({split}) hi, COUNT(*) n")
+    # Once each: two columns may come from one, and the split's may be none of the contract's.
+    names = dict.fromkeys([*(c.source_name for c in contract.columns), split])
+    query = changed_rows_query(extract, ", ".join(names))
+    bounds = changed_rows_query(extract, f"MIN({split}) lo, MAX({split}) hi, COUNT(*) n")
     found = database.read(spark, bounds).first()
     count = int(found[2]) if found is not None else 0
     parts = max(1, -(-count // ROWS_PER_PART))
-    options: dict[str, str] = {"fetchsize": "10000"}
+    options: dict[str, str] = {"fetchsize": FETCH_SIZE}
     if parts > 1 and found is not None:
         options |= {"partitionColumn": split, "lowerBound": str(found[0]), "upperBound": str(found[1])}
         options |= {"numPartitions": str(parts)}
@@ -108,13 +180,13 @@ def extract_rows(spark: SparkSession, database: Database, contract: Contract, ex
     named = rows.toDF(*[c.lower() for c in rows.columns])
     # MySQL's TINYINT(1) and Derby's BOOLEAN both arrive as booleans and are written as true and false.
     texts = [_as_text(c.source_name.lower(), kinds[c.source_name.lower()]).alias(c.name) for c in contract.columns]
-    return named.select(*texts).select(
-        "*",
+    return named.select(
+        *texts,
         F.lit(f"mysql://{extract['table']}").alias("_object"),
-        F.col(split).cast("bigint").alias("_position"),
+        F.col(split.lower()).cast("bigint").alias("_position"),
         F.lit("U").alias("_op"),
         F.lit(extract["to"]).cast("timestamp").alias("_modified"),
-        F.to_json(F.struct(*[c.name for c in contract.columns])).alias("_raw"),
+        F.to_json(F.struct(*texts)).alias("_raw"),
         F.lit(None).cast("string").alias("_error"),
         F.lit(None).cast("string").alias("_detail"),
     )
@@ -123,7 +195,7 @@ def extract_rows(spark: SparkSession, database: Database, contract: Contract, ex
 def extract_keys(spark: SparkSession, database: Database, contract: Contract, extract: Mapping[str, Any]) -> DataFrame:
     """The surrogate keys of the whole table as it is now, in landing form with ``_op = 'K'``."""
     split = str((contract.source or {})["partitionColumn"])
-    keys = database.read(spark, f"SELECT {split} FROM {extract['table']}").toDF("number")
+    keys = database.read(spark, f"SELECT {split} FROM {extract['table']}", fetchsize=FETCH_SIZE).toDF("number")
     known: dict[str, Any] = {
         "_op": F.lit("K"),
         "_object": F.lit(f"mysql://{extract['table']}"),
@@ -148,10 +220,11 @@ def main(argv: list[str]) -> None:
             continue
         contract = job.contracts[extract["dataset"]]
         path = job.lake.landing_batch(contract.name, job.batch_id)
-        rows = extract_rows(job.spark, database, contract, extract)
-        if extract.get("reconcile"):
-            rows = rows.unionByName(extract_keys(job.spark, database, contract, extract))
-        write_batch(rows, path)
+        with explained(database, extract["table"]):
+            rows = extract_rows(job.spark, database, contract, extract)
+            if extract["reconcile"]:
+                rows = rows.unionByName(extract_keys(job.spark, database, contract, extract))
+            write_batch(rows, path)
         counts = {r["_op"]: r["count"] for r in job.spark.read.parquet(path).groupBy("_op").count().collect()}
         metrics[contract.name] = {"read": counts.get("U", 0), "keys": counts.get("K", 0)}
         log.info("%s: %s rows, %s keys", contract.name, counts.get("U", 0), counts.get("K", 0))

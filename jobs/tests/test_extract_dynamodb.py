@@ -97,7 +97,8 @@ def test_elements_of_a_list_are_numbered_records(spark: SparkSession, contracts:
 
 def test_an_order_without_lines_says_that_earlier_ones_are_gone(spark: SparkSession, contracts: Bundle) -> None:
     bare = {k: v for k, v in ITEM.items() if k != "items"}
-    lines = [full({**bare, **items}) for items in ({}, {"items": {"L": []}}, {"items": {"NULL": True}})]
+    empty: list[dict[str, Any]] = [{}, {"items": {"L": []}}, {"items": {"NULL": True}}]
+    lines = [full({**bare, **items}) for items in empty]
     rows = parse(spark, contracts, "dynamodb_order_items", *lines)
     assert [technical(row) for row in rows] == [("dynamodb://orders/O1", None, "D", None)] * 3
     assert [row["_op"] for row in parse(spark, contracts, "dynamodb_orders", *lines)] == ["U"] * 3
