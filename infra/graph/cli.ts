@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import * as pulumi from "@pulumi/pulumi";
 import { project } from "../program.ts";
+import { toDiagram } from "./diagram.ts";
 import type { Graph } from "./offline.ts";
 import { diffText, toJson, toText } from "./print.ts";
 import { stackNames } from "./stack-file.ts";
@@ -14,6 +15,7 @@ Runs the program of a stack offline, every value known, and prints its resources
 
   --stack NAME        ${stackNames().join(" or ")}
   --json              the whole graph as JSON
+  --diagram           the parts as a Mermaid flowchart
   --set KEY=VALUE     a configuration value in place of the stack file's, structures as JSON; repeatable
   --against FILE      what differs from a graph that --json wrote
 `;
@@ -36,6 +38,7 @@ async function main(): Promise<string> {
     options: {
       stack: { type: "string" },
       json: { type: "boolean", default: false },
+      diagram: { type: "boolean", default: false },
       set: { type: "string", multiple: true, default: [] },
       against: { type: "string" },
       help: { type: "boolean", default: false },
@@ -47,6 +50,7 @@ async function main(): Promise<string> {
   if (values.against !== undefined) {
     return diffText(JSON.parse(readFileSync(values.against, "utf8")) as Graph, graph);
   }
+  if (values.diagram) return toDiagram(graph);
   return values.json ? toJson(graph) : toText(graph);
 }
 

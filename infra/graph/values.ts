@@ -247,6 +247,16 @@ export function computedState(
   return byType[type]?.({ inputs, name, urn, place }) ?? { id: `${name}-${hex(urn, 8)}`, outputs: {} };
 }
 
+/** A data source has no offline value. The SDK takes an error's text from `details`, as gRPC's errors have it. */
+class UnknownDataSourceError extends Error {
+  readonly details: string;
+
+  constructor(token: string) {
+    super(`data source ${token} has no offline value; add one to infra/graph/values.ts`);
+    this.details = this.message;
+  }
+}
+
 /** The answer to a data source. @throws Error for one that has no offline answer, rather than an empty one */
 export function invokeResult(token: string, inputs: Inputs, place: Place): Record<string, unknown> {
   const { partition, accountId, region } = place;
@@ -267,6 +277,6 @@ export function invokeResult(token: string, inputs: Inputs, place: Place): Recor
     case "aws:ec2/getSubnet:getSubnet":
       return { ...inputs, availabilityZone: `${region}a`, cidrBlock: "10.1.0.0/20" };
     default:
-      throw new Error(`data source ${token} has no offline value; add one to infra/graph/values.ts`);
+      throw new UnknownDataSourceError(token);
   }
 }
