@@ -9,7 +9,7 @@ revenue is never silently too low. A line of a product that is missing or has no
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from securecart.order_lines import USD, fits, line_totals, net, placed_orders, priced_lines
@@ -22,14 +22,14 @@ def category_revenue(
     items: DataFrame,
     products: DataFrame,
     rates: DataFrame,
-    regions: DataFrame,
+    regions: Column,
     days: DataFrame | None = None,
 ) -> DataFrame:
     """One row per day, region and category with sales; columns and types of contracts/category_revenue.yaml.
 
     Args:
         orders, items, products, rates: rows of the contracts orders, order_items, products and
-        exchange_rates. regions: region, time_zone (`order_lines.region_zones`).
+        exchange_rates. regions: time zones by region (`order_lines.region_zones`).
         days: the days to compute, as order_date_local and region; all when None.
     """
     placed = placed_orders(orders, rates, regions).where(F.col("rate_to_usd").isNotNull())

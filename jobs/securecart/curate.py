@@ -16,18 +16,17 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 from functools import reduce
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 
 from securecart import geo, lake
 from securecart.category_revenue import category_revenue
 from securecart.order_history import order_history
 from securecart.order_lines import placed_orders, region_zones
-from securecart.snapshots import TableSnapshots, changelog, read_snapshots, set_property
+from securecart.snapshots import TableSnapshots, append, changelog, read_snapshots, set_property
 from securecart.tables import merge_changes
 
 log = logging.getLogger(__name__)
@@ -40,18 +39,18 @@ REVENUE = "category_revenue"
 #: Snapshot property with the snapshots of the sources, as JSON by table name.
 COMPUTED_FROM = "securecart.computed-from"
 
-_CHANGED = ("insert", "update", "delete")
+_OPS = ("insert", "update", "delete", "unchanged")
 
 
 def affected_orders(
-    sources: Mapping[str, DataFrame], changed: Mapping[str, DataFrame], regions: DataFrame
+    sources: Mapping[str, DataFrame], changed: Mapping[str, DataFrame], regions: Column
 ) -> DataFrame:
     """Orders whose history or revenue a change can touch.
 
     Args:
         sources: the source tables as they are now, by name.
         changed: rows that came or went, old and new states, by table name; a table without changes is absent.
-        regions: region, time_zone.
+        regions: time zones by region (`region_zones`).
 
     Returns:
         order_id, distinct. Deleted orders are among them.
@@ -69,7 +68,7 @@ def affected_orders(
     return reduce(DataFrame.union, touched).distinct()
 
 
-def _orders_of_rates(orders: DataFrame, rates: DataFrame, changed: DataFrame, regions: DataFrame) -> DataFrame:
+def _orders_of_rates(orders: DataFrame, rates: DataFrame, changed: DataFrame, regions: Column) -> DataFrame:
     """Orders on the days that a changed rate applies to, or applied to before it was deleted."""
     keys = ["currency", "valid_from"]
     known = rates.select(*keys).union(changed.select(*keys)).distinct()
@@ -112,36 +111,43 @@ def differences(old: DataFrame, new: DataFrame, keys: tuple[str, ...]) -> DataFr
     return was.join(becomes, same_key, "full_outer").withColumn("_op", op)
 
 
-def apply(table: str, changes: DataFrame, keys: tuple[str, ...], batch_id: str, now: datetime) -> dict[str, int]:
-    """Brings `differences` into a table in one commit and counts them.
+def apply(
+    job: lake.Job, table: str, keys: tuple[str, ...], old: DataFrame, new: DataFrame, state: str
+) -> tuple[DataFrame, dict[str, int]]:
+    """Brings ``new`` into a table in place of ``old`` and notes what the table is now computed from.
 
-    A row that does not change keeps its version and batch. Without any change the commit is empty, so that
-    its snapshot can still say what the table was computed from.
+    A row that does not change keeps its version and batch.
 
     Returns:
-        affected, inserted, updated, deleted, unchanged.
+        The `differences`, and their counts: affected, inserted, updated, deleted, unchanged.
     """
-    counts = {str(r["_op"]): int(r["count"]) for r in changes.groupBy("_op").count().collect()}
-    columns = changes.schema["new"].dataType.fieldNames()  # type: ignore[attr-defined]
+    counted = Observation()
+    of = [F.count(F.when(F.col("_op") == op, 1)).alias(op) for op in _OPS]
+    # A checkpoint, not a cache: after a write Spark computes every cache that reads the written table anew, and the
+    # differences would then be those to the new state. It also keeps the MERGE's plan small.
+    changes = differences(old, new, keys).observe(counted, *of).localCheckpoint()
+    inserted, updated, deleted, unchanged = (int(counted.get[op]) for op in _OPS)
+    gone = F.col("new").isNull()
     rows = changes.where(F.col("_op") != "unchanged").select(
         # The row decides, not the value: a null of the new row must not become what the old one had.
-        *[F.when(F.col("new").isNull(), F.col(f"old.{c}")).otherwise(F.col(f"new.{c}")).alias(c) for c in columns],
+        *[F.when(gone, F.col(f"old.{c}")).otherwise(F.col(f"new.{c}")).alias(c) for c in new.columns],
         # The warehouse lets no older version win, whatever the clock did between two runs.
-        F.greatest(F.lit(now), "version_at").alias("version_at"),
-        F.lit(batch_id).alias("batch_id"),
-        F.when(F.col("_op") == "delete", "D").otherwise("U").alias("_op"),
+        F.greatest(F.lit(job.started_at), "version_at").alias("version_at"),
+        F.lit(job.batch_id).alias("batch_id"),
+        F.when(gone, "D").otherwise("U").alias("_op"),
     )
-    if counts.get("update", 0) + counts.get("delete", 0) > 0:
+    if updated + deleted > 0:
         merge_changes(table, rows, keys, "TRUE")
-    elif counts.get("insert", 0) > 0:
-        rows.drop("_op").writeTo(table).append()
-    inserted, updated, deleted = (counts.get(op, 0) for op in _CHANGED)
-    return {
-        "affected": sum(counts.values()),
+    if inserted > 0 and updated + deleted == 0:
+        append(table, rows.drop("_op"), COMPUTED_FROM, state)
+    else:
+        set_property(job.spark, table, COMPUTED_FROM, state)
+    return changes, {
+        "affected": inserted + updated + deleted + unchanged,
         "inserted": inserted,
         "updated": updated,
         "deleted": deleted,
-        "unchanged": counts.get("unchanged", 0),
+        "unchanged": unchanged,
     }
 
 
@@ -191,7 +197,7 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
     tables = {name: job.lake.table(job.contracts[name]) for name in (*SOURCES, HISTORY, REVENUE)}
     source_tables = {name: tables[name] for name in SOURCES}
     history_table, revenue_table = tables[HISTORY], tables[REVENUE]
-    snapshots = read_snapshots(spark, list(tables.values()), COMPUTED_FROM)
+    snapshots = {table: read_snapshots(spark, table, COMPUTED_FROM) for table in tables.values()}
     state = json.dumps({name: snapshots[table].current for name, table in source_tables.items()})
 
     recorded = snapshots[history_table].property
@@ -205,7 +211,7 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
     log.info("everything is computed anew" if changed is None else f"changed: {', '.join(changed)}")
 
     sources = {name: spark.table(table) for name, table in source_tables.items()}
-    regions = region_zones(spark, job.contracts.reference)
+    regions = region_zones(job.contracts.reference)
     old_history, old_revenue = spark.table(history_table), spark.table(revenue_table)
     orders, items, transactions = sources["orders"], sources["order_items"], sources["transactions"]
     affected = None
@@ -223,12 +229,10 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
         regions,
         geo.countries(orders, database),
     )
-    # Checkpoints, not caches: after a write Spark computes every cache that reads the written table anew, and the
-    # differences would then be those to the new state. They also keep the MERGE's plan small.
-    history_changes = differences(old_history, history, job.contracts[HISTORY].keys).localCheckpoint()
-    metrics: dict[str, Any] = {
-        HISTORY: apply(history_table, history_changes, job.contracts[HISTORY].keys, job.batch_id, job.started_at)
-    }
+    # A run that fails before both tables are done leaves them with different notes, and the next computes all anew.
+    history_changes, history_counts = apply(
+        job, history_table, job.contracts[HISTORY].keys, old_history, history, state
+    )
     days = None
     if changed is not None:
         sides = [history_changes.select(f"{s}.order_date_local", f"{s}.region") for s in ("old", "new")]
@@ -243,13 +247,9 @@ def curate(job: lake.Job, database: str, full: bool) -> dict[str, Any]:
         regions,
         days,
     )
-    revenue_changes = differences(old_revenue, new_revenue, job.contracts[REVENUE].keys).localCheckpoint()
-    metrics[REVENUE] = apply(revenue_table, revenue_changes, job.contracts[REVENUE].keys, job.batch_id, job.started_at)
-    # A run that ends before this leaves tables that do not say what they are, and the next one computes all anew.
-    for table in (history_table, revenue_table):
-        set_property(spark, table, COMPUTED_FROM, state)
-    metrics[REVENUE]["without_rate"] = _warn_without_rate(spark.table(history_table))
-    return metrics
+    _, revenue_counts = apply(job, revenue_table, job.contracts[REVENUE].keys, old_revenue, new_revenue, state)
+    without_rate = {"without_rate": _warn_without_rate(spark.table(history_table))}
+    return {HISTORY: history_counts, REVENUE: revenue_counts | without_rate}
 
 
 def _warn_without_rate(history: DataFrame) -> int:

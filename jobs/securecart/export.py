@@ -64,19 +64,21 @@ def whole_days(states: DataFrame, current: DataFrame, by: str) -> DataFrame:
 
 
 def changed_rows(
-    spark: SparkSession, table: str, contract: Contract, snapshots: TableSnapshots, start_tag: str | None
+    job: lake.Job, table: str, contract: Contract, snapshots: TableSnapshots, start_tag: str | None
 ) -> DataFrame | None:
     """What the warehouse has to take over, with ``_op``; None when nothing was committed since the tag."""
     start = snapshots.tags.get(start_tag) if start_tag else None
     if snapshots.current is None or start == snapshots.current:
         return None
-    current = spark.table(table)
+    current = job.spark.table(table)
     if start is None:
         return all_rows(current, None, contract.keys)
     if start not in snapshots.ancestors:
-        # The table was set back behind what was loaded: the two states are compared as a whole.
-        return all_rows(current, spark.read.option("tag", start_tag).table(table), contract.keys)
-    states = last_states(changelog(spark, table, start, snapshots.current), contract.keys)
+        # The table was set back behind what was loaded: the two states are compared as a whole, and every row gets a
+        # version of now, because the warehouse holds newer ones that would win.
+        rows = all_rows(current, job.spark.read.option("tag", start_tag).table(table), contract.keys)
+        return rows.withColumn("version_at", F.greatest("version_at", F.lit(job.started_at)))
+    states = last_states(changelog(job.spark, table, start, snapshots.current), contract.keys)
     warehouse: Mapping[str, Any] = contract.warehouse or {}
     return whole_days(states, current, warehouse["by"]) if warehouse.get("load") == "replace" else states
 
@@ -100,8 +102,11 @@ def write_export(rows: DataFrame, path: str) -> int:
     """Writes the files, counting on the way, and returns the rows written. Without rows no folder stays behind."""
     counted = Observation()
     observed = rows.observe(counted, F.count(F.lit(1)).alias("rows"))
-    # COPY reads every file of the folder, and Redshift cannot unpack zstd in Parquet everywhere that it can
-    # snappy.
+    # COPY takes every file of the folder, so no marker file may lie there. Snappy is the one codec that AWS names for
+    # COPY from Parquet; zstd, which the lake's own tables use, is not in that list. Timestamps stay INT96, Spark's
+    # default: of INT64 ones it has been reported that COPY reads wrong instants without an error
+    # (github.com/apache/arrow/issues/38000, github.com/dask/fastparquet/issues/432).
+    rows.sparkSession.conf.set("spark.sql.parquet.outputTimestampType", "INT96")
     observed.write.mode("overwrite").option("compression", "snappy").option(
         "mapreduce.fileoutputcommitter.marksuccessfuljobs", "false"
     ).parquet(path)
@@ -136,14 +141,14 @@ def move_tags(spark: SparkSession, table: str, snapshots: TableSnapshots, batch_
 def export(job: lake.Job, loaded_batch: str | None) -> dict[str, Any]:
     """Exports every table that a contract sends to the warehouse. Returns metrics by warehouse table."""
     contracts = {job.lake.table(c): c for c in job.contracts.tables if c.warehouse is not None}
-    snapshots = read_snapshots(job.spark, list(contracts), "")
+    snapshots = {table: read_snapshots(job.spark, table) for table in contracts}
     start_tag = tag_of(loaded_batch) if loaded_batch else None
     metrics: dict[str, Any] = {}
     for table, contract in contracts.items():
         assert contract.warehouse is not None
         name = contract.warehouse["table"]
         path = f"s3://{job.lake.curated}/exports/{name}/batch={job.batch_id}/"
-        rows = changed_rows(job.spark, table, contract, snapshots[table], start_tag)
+        rows = changed_rows(job, table, contract, snapshots[table], start_tag)
         written = 0 if rows is None else write_export(export_form(rows, contract, job), path)
         move_tags(job.spark, table, snapshots[table], job.batch_id, loaded_batch)
         metrics[name] = {

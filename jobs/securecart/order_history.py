@@ -51,7 +51,7 @@ def order_history(
     customers: DataFrame,
     transactions: DataFrame,
     rates: DataFrame,
-    regions: DataFrame,
+    regions: Column,
     geo: DataFrame,
 ) -> DataFrame:
     """One row per order with the columns and types of contracts/order_history.yaml.
@@ -60,7 +60,7 @@ def order_history(
         orders, items, customers, transactions, rates: rows of the contracts orders, order_items, customers,
             transactions and exchange_rates, each unique by its key. Rows that belong to no order are left
             out; an order without lines, transactions or a known customer has its row.
-        regions: region, time_zone (`order_lines.region_zones`).
+        regions: time zones by region (`order_lines.region_zones`).
         geo: ip_address, ip_country, one row per address (`geo.countries`).
     """
     placed = placed_orders(orders, rates, regions)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 #: The currency that amounts are converted to.
@@ -49,10 +49,11 @@ def _refuse(what: str, sql_type: str, of: str) -> Column:
     return F.raise_error(F.concat(F.lit(f"{what} of "), F.col(of).cast("string"), F.lit(remedy)))
 
 
-def region_zones(spark: SparkSession, reference: Mapping[str, Any]) -> DataFrame:
-    """Regions of the contracts' reference data as rows: region, time_zone (IANA)."""
-    rows = [(region, facts["time_zone"]) for region, facts in sorted(reference["regions"].items())]
-    return spark.createDataFrame(rows, "region string, time_zone string")
+def region_zones(reference: Mapping[str, Any]) -> Column:
+    """The contracts' reference data as a constant map from region to time zone (IANA)."""
+    return F.create_map(
+        *[F.lit(text) for region, facts in reference["regions"].items() for text in (region, facts["time_zone"])]
+    )
 
 
 def rate_periods(rates: DataFrame) -> DataFrame:
@@ -68,27 +69,24 @@ def rate_periods(rates: DataFrame) -> DataFrame:
     return rates.select("currency", "valid_from", F.lead("valid_from").over(following).alias("valid_to"), "rate_to_usd")
 
 
-def placed_orders(orders: DataFrame, rates: DataFrame, regions: DataFrame) -> DataFrame:
+def placed_orders(orders: DataFrame, rates: DataFrame, regions: Column) -> DataFrame:
     """Orders with their place in local time and their day's rate.
 
     Args:
         orders: rows of the orders contract; ``ordered_at`` UTC, in a session whose time zone is UTC.
         rates: rows of the exchange_rates contract.
-        regions: region, time_zone.
+        regions: time zones by region (`region_zones`).
 
     Returns:
         The orders' columns and order_date_local, order_time_local (HH:mm:ss), time_zone, rate_to_usd (null
         where no rate applies). An order of a region that is not in ``regions`` fails the job.
     """
     unknown = F.concat(
-        F.lit("order "), "o.order_id", F.lit(" has region '"), "o.region",
+        F.lit("order "), "order_id", F.lit(" has region '"), "region",
         F.lit("', which contracts/reference.json does not list: add it with its time zone and run again"),
     )  # fmt: skip
-    zone = F.coalesce(F.col("z.time_zone"), F.raise_error(unknown).cast("string"))
     zoned = (
-        orders.alias("o")
-        .join(F.broadcast(regions).alias("z"), F.col("o.region") == F.col("z.region"), "left")
-        .select("o.*", zone.alias("time_zone"))
+        orders.withColumn("time_zone", F.coalesce(regions[F.col("region")], F.raise_error(unknown).cast("string")))
         .withColumn("_local", F.from_utc_timestamp("ordered_at", F.col("time_zone")))
         .withColumn("order_date_local", F.to_date("_local"))
         .withColumn("order_time_local", F.date_format("_local", "HH:mm:ss"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import get_ident
+from typing import Any
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class TableSnapshots:
 
     ``current`` is None while nothing was ever committed. ``ancestors`` are the current snapshot and those it
     stands on, as far as they were not expired. ``tags`` maps tag names to snapshots. ``property`` is the
-    value that was asked for, from the newest ancestor that carries it.
+    value that was asked for, from the newest of them that is no compaction.
     """
 
     current: int | None
@@ -24,40 +24,31 @@ class TableSnapshots:
     property: str | None
 
 
-def read_snapshots(spark: SparkSession, tables: Iterable[str], property_name: str) -> dict[str, TableSnapshots]:
-    """The snapshots of several tables, read in one query.
+def read_snapshots(spark: SparkSession, table: str, property_name: str = "") -> TableSnapshots:
+    """The snapshots of a table, from its metadata file: no Spark job runs.
 
     Args:
-        tables: ``<catalog>.<database>.<table>``.
+        table: ``<catalog>.<database>.<table>``.
         property_name: the snapshot property to return.
     """
-    found: dict[str, TableSnapshots] = {}
-    queries = [
-        query
-        for table in tables
-        for query in (
-            f"SELECT '{table}' table, type kind, name, snapshot_id, NULL parent_id, NULL operation FROM {table}.refs",
-            f"SELECT '{table}', 'SNAPSHOT', summary['{property_name}'], snapshot_id, parent_id, operation "
-            f"FROM {table}.snapshots",
-        )
-    ]
-    rows = spark.sql(" UNION ALL ".join(queries)).collect() if queries else []
-    for table in tables:
-        own = [r for r in rows if r["table"] == table]
-        commits = {int(r["snapshot_id"]): r for r in own if r["kind"] == "SNAPSHOT"}
-        current = next((int(r["snapshot_id"]) for r in own if r["kind"] == "BRANCH" and r["name"] == "main"), None)
-        lineage: list[Row] = []
-        reached = current
-        while reached is not None and reached in commits:
-            lineage.append(commits[reached])
-            reached = commits[reached]["parent_id"]
-        found[table] = TableSnapshots(
-            current=current,
-            ancestors=frozenset(int(r["snapshot_id"]) for r in lineage),
-            tags={r["name"]: int(r["snapshot_id"]) for r in own if r["kind"] == "TAG"},
-            property=next((r["name"] for r in lineage if r["operation"] != "replace"), None),
-        )
-    return found
+    jvm: Any = spark.sparkContext._jvm
+    loaded = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, table)
+    loaded.refresh()  # a catalog may answer from its cache
+    newest = loaded.currentSnapshot()
+    lineage = []
+    reached = newest
+    while reached is not None:
+        lineage.append(reached)
+        parent = reached.parentId()
+        reached = None if parent is None else loaded.snapshot(parent)  # null once it is expired
+    # A compaction changes no rows and knows nothing of the property.
+    telling = next((s for s in lineage if s.operation() != "replace"), None)
+    return TableSnapshots(
+        current=None if newest is None else newest.snapshotId(),
+        ancestors=frozenset(s.snapshotId() for s in lineage),
+        tags={name: ref.snapshotId() for name, ref in loaded.refs().items() if ref.isTag()},
+        property=None if telling is None else telling.summary().get(property_name),
+    )
 
 
 def changelog(spark: SparkSession, table: str, start: int, end: int) -> DataFrame:
@@ -84,10 +75,14 @@ def changelog(spark: SparkSession, table: str, start: int, end: int) -> DataFram
         spark.catalog.dropTempView(view)
 
 
+def append(table: str, rows: DataFrame, name: str, value: str) -> None:
+    """Appends rows in a commit whose summary carries a property."""
+    rows.writeTo(table).option(f"snapshot-property.{name}", value).append()
+
+
 def set_property(spark: SparkSession, table: str, name: str, value: str) -> None:
     """Adds a snapshot without changes whose summary carries a property.
 
     Iceberg has an option for it on DataFrame writes, none on MERGE.
     """
-    nothing = spark.table(table).limit(0)
-    nothing.writeTo(table).option(f"snapshot-property.{name}", value).append()
+    append(table, spark.table(table).limit(0), name, value)

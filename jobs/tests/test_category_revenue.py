@@ -30,7 +30,7 @@ def compute(
     ]
     wanted = None if days is None else spark.createDataFrame(days, "order_date_local date, region string")
     orders, items, products, rates = inputs
-    return category_revenue(orders, items, products, rates, region_zones(spark, contracts.reference), wanted)
+    return category_revenue(orders, items, products, rates, region_zones(contracts.reference), wanted)
 
 
 def amounts(*texts: str) -> tuple[Decimal, ...]:
@@ -128,7 +128,7 @@ def test_revenue_adds_up_to_the_order_history(spark: SparkSession, contracts: Bu
         rows(spark, contracts["customers"], []),
         rows(spark, contracts["transactions"], []),
         rows(spark, contracts["exchange_rates"], tables["exchange_rates"]),
-        region_zones(spark, contracts.reference),
+        region_zones(contracts.reference),
         spark.createDataFrame([], "ip_address string, ip_country string"),
     )
     by_day = revenue.groupBy("revenue_date", "region").agg(F.sum("net_amount_usd"), F.sum("units")).collect()

@@ -81,10 +81,25 @@ class Exporter:
         return sorted(r[0] for r in refs)
 
 
+def parquet_schema(spark: SparkSession, file: Path) -> str:
+    """The schema in the file's footer, with physical types."""
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(file.as_uri())
+    configuration = jvm.org.apache.hadoop.conf.Configuration()
+    source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(path, configuration)
+    reader = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)
+    try:
+        return str(reader.getFileMetaData().getSchema().toString())
+    finally:
+        reader.close()
+
+
 def test_only_net_changes_since_the_last_loaded_batch(spark: SparkSession, contracts: Bundle, lake_root: Path) -> None:
     table = Exporter(spark, contracts, lake_root, "merge")
     assert table.export("b0", None) == []  # a table without a snapshot
     table.put({}, {"category": "Books"}, {"category": "Garden"})
+    # Whatever the session's setting is, timestamps are exported as COPY reads them.
+    spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     assert table.export("b1", "b0") == [("U", 10, "Books", 1), ("U", 10, "Garden", 1), ("U", 10, "Toys", 1)]
     written = [(f.name, f.dataType) for f in table.files.schema]
     assert written == [
@@ -94,7 +109,9 @@ def test_only_net_changes_since_the_last_loaded_batch(spark: SparkSession, contr
         ("_op", T.StringType()),
     ]
     folder = lake_root / table.lake.curated / "exports" / table.name / "batch=b1"
-    assert all(f.name.endswith(".snappy.parquet") for f in folder.iterdir() if not f.name.startswith("."))
+    files = [f for f in folder.iterdir() if not f.name.startswith(".")]
+    assert all(f.name.endswith(".snappy.parquet") for f in files)
+    assert "int96 version_at" in parquet_schema(spark, files[0])
 
     assert table.export("b2", "b1") == []
     # Two commits on one key are one change; what came and went in between is none.
@@ -136,6 +153,9 @@ def test_a_table_set_back_behind_what_was_loaded(
     first = spark.sql(f"SELECT snapshot_id FROM {table.table}.refs").collect()[0][0]
     table.put({"category": "Books"}, {"orders": 5})
     assert len(table.export("b1", None)) == 2
+    loaded = table.files.agg(F.max("version_at")).collect()[0][0]
     catalog, name = table.table.split(".", 1)
     spark.sql(f"CALL {catalog}.system.set_current_snapshot('{name}', {first})")
     assert table.export("b2", "b1") == [("D", 10, "Books", 1), ("U", 10, "Toys", 1)]
+    # The warehouse takes a row only in a newer version than it has.
+    assert [r[0] > loaded for r in table.files.select("version_at").collect()] == [True, True]

@@ -34,7 +34,7 @@ def compute(spark: SparkSession, contracts: Bundle, tables: Tables, geo: list[tu
         table("customers"),
         table("transactions"),
         table("exchange_rates"),
-        region_zones(spark, contracts.reference),
+        region_zones(contracts.reference),
         spark.createDataFrame(geo, "ip_address string, ip_country string"),
     )
 
