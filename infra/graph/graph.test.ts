@@ -4,7 +4,7 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import { root } from "../package/artifacts.ts";
-import { failureOf, one, place, record } from "../testing.ts";
+import { failureOf, ofType, one, place, record } from "../testing.ts";
 import { toDiagram } from "./diagram.ts";
 import { matches } from "./event-pattern.ts";
 import { recordGraph } from "./offline.ts";
@@ -124,5 +124,27 @@ describe("docs/architecture.md", () => {
     const text = readFileSync(path.join(root, "docs/architecture.md"), "utf8");
     const [, diagram] = /<!-- diagram -->\n```mermaid\n(.*?)```\n<!-- \/diagram -->/s.exec(text) ?? [];
     expect(diagram, "npm run graph -- --stack prod --diagram").to.equal(toDiagram(await stackGraph("prod")));
+  });
+});
+
+describe("docs/cost.md", () => {
+  it("counts what bills while idle as the program has it", async () => {
+    const text = readFileSync(path.join(root, "docs/cost.md"), "utf8");
+    for (const [stack, endpointZones] of [
+      ["dev", 1],
+      ["prod", 3],
+    ] as const) {
+      const graph = await stackGraph(stack);
+      const interfaces = ofType(graph, "aws:ec2/vpcEndpoint:VpcEndpoint").filter(
+        ({ inputs }) => inputs.vpcEndpointType === "Interface",
+      );
+      for (const { inputs } of interfaces) expect(inputs.subnetIds).to.have.length(endpointZones);
+      expect(text).to.contain(`Interface endpoints: ${interfaces.length} services`);
+      expect(text).to.contain(
+        `${Math.round(interfaces.length * endpointZones * 730 * 0.012)} (${endpointZones} zone`,
+      );
+      expect(text).to.contain(`${ofType(graph, "aws:kms/key:Key").length} keys`);
+      expect(text).to.contain(`${ofType(graph, "aws:cloudwatch/metricAlarm:MetricAlarm").length} alarms`);
+    }
   });
 });

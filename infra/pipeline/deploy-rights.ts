@@ -5,6 +5,9 @@ import type { Arns } from "../lib/place.ts";
 /**
  * What CI may do to deploy a stack: make, change and delete resources whose names begin with the component's name.
  * Roles only with the permissions boundary on them, so that a changed program cannot give itself more.
+ *
+ * It covers what changes from one deployment to the next. What is made once (VPC, keys, boundary, account settings,
+ * warehouse, queue and topic policies) is an administrator's first deployment.
  */
 export function deploymentStatements(
   name: string,
@@ -223,6 +226,39 @@ export function deploymentStatements(
           "cloudformation:UpdateStack",
         ],
         resources: [arns.regional("cloudformation", `stack/${name}-*/*`)],
+      },
+    ],
+    platform: [
+      {
+        // The program looks its subnets and zones up; looking knows no resources.
+        sid: "LookUp",
+        actions: ["ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets"],
+        resources: ["*"],
+      },
+      {
+        sid: "Warehouse",
+        actions: [
+          "redshift-serverless:GetNamespace",
+          "redshift-serverless:GetWorkgroup",
+          "redshift-serverless:ListTagsForResource",
+          "redshift-serverless:UpdateNamespace",
+          "redshift-serverless:UpdateUsageLimit",
+          "redshift-serverless:UpdateWorkgroup",
+        ],
+        resources: [
+          arns.regional("redshift-serverless", "namespace/*"),
+          arns.regional("redshift-serverless", "workgroup/*"),
+        ],
+        conditions: { StringEquals: { "aws:ResourceTag/pipeline": name } },
+      },
+      {
+        sid: "Dashboard",
+        actions: ["cloudwatch:GetDashboard", "cloudwatch:PutDashboard"],
+        resources: [
+          arns.place.apply(
+            ({ partition, accountId }) => `arn:${partition}:cloudwatch::${accountId}:dashboard/${name}`,
+          ),
+        ],
       },
     ],
     events: [

@@ -30,6 +30,7 @@ const policyTypes = new Set(["aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Po
 
 /** Actions that know no resource, so that `*` is the only one they can have. */
 const withoutResource = new Set([
+  "ec2:DescribeAvailabilityZones",
   "ec2:DescribeNetworkInterfaces",
   "ec2:DescribeRouteTables",
   "ec2:DescribeSecurityGroups",
