@@ -108,7 +108,9 @@ function findJavaHome() {
       installed.push(path.join(dir, name), path.join(dir, name, "Contents/Home"));
     }
   }
-  const onPath = versionOf("java", ["-XshowSettings:properties", "-version"])?.match(/java\.home = (.+)/)?.[1];
+  const onPath = versionOf("java", ["-XshowSettings:properties", "-version"])?.match(
+    /java\.home = (.+)/,
+  )?.[1];
   const seen = [];
   for (const home of [process.env.JAVA_HOME, onPath?.trim(), ...installed]) {
     if (!home || !existsSync(path.join(home, "bin/java"))) continue;
@@ -128,7 +130,11 @@ function installNodeModules() {
   if (existsSync(path.join(root, "node_modules")) && stamped("node_modules", key)) return;
   say("1/3 node modules (npm ci) …");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  run(npm, ["ci", "--ignore-scripts", "--no-fund", "--no-audit"], "Check the network and run the same command again.");
+  run(
+    npm,
+    ["ci", "--ignore-scripts", "--no-fund", "--no-audit"],
+    "Check the network and run the same command again.",
+  );
   stamp("node_modules", key);
 }
 
@@ -142,7 +148,16 @@ function installPython() {
   const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "on"];
   run(
     path.join(venvBin, "python"),
-    [...pip, "--require-hashes", "--only-binary", ":all:", "--no-binary", "pyspark", "-r", "requirements.lock"],
+    [
+      ...pip,
+      "--require-hashes",
+      "--only-binary",
+      ":all:",
+      "--no-binary",
+      "pyspark",
+      "-r",
+      "requirements.lock",
+    ],
     "Check the network and run the same command again.",
   );
   stamp("python", key);
@@ -168,7 +183,9 @@ async function download(jar) {
     if (response.status !== 206) rmSync(part, { force: true });
     for await (const chunk of response.body) appendFileSync(part, chunk);
   } catch (error) {
-    throw new SetupError(`${url} could not be downloaded (${error.cause?.message ?? error.message}). ${remedy}`);
+    throw new SetupError(
+      `${url} could not be downloaded (${error.cause?.message ?? error.message}). ${remedy}`,
+    );
   }
   const actual = sha256(readFileSync(part));
   if (actual !== jar.sha256) {
@@ -210,7 +227,8 @@ async function main() {
   const env = await ensureSetup();
   const child = spawn(command, args, { cwd: root, env, stdio: "inherit" });
   // Ctrl-C reaches the child too (same process group); it decides how to end, this process only waits.
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => signal === "SIGTERM" && child.kill(signal));
+  for (const signal of ["SIGINT", "SIGTERM"])
+    process.on(signal, () => signal === "SIGTERM" && child.kill(signal));
   child.on("error", (error) => {
     console.error(`set-up: ${command} could not be started: ${error.message}`);
     process.exit(1);

@@ -38,7 +38,7 @@ def local_session(lake: Path, scratch: Path, log_config: Path | None = None) -> 
         f"-Djava.io.tmpdir={scratch}",
         f"-Dderby.stream.error.file={scratch / 'derby.log'}",
         "-XX:+UseSerialGC",  # two cores: the parallel collectors only get in the way
-        "-XX:TieredStopAtLevel=4",
+        "-XX:TieredStopAtLevel=1",  # a run is over before the optimising compiler has paid for itself
         *([f"-Dlog4j2.configurationFile={log_config.as_uri()}"] if log_config else []),
     ]
     settings: dict[str, str] = {

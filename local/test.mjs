@@ -1,5 +1,6 @@
 // Runs both test suites, shows their output as it comes, and closes with one line that counts all tests.
 import { spawn } from "node:child_process";
+import { stripVTControlCharacters } from "node:util";
 
 const slow = process.argv.includes("--slow");
 
@@ -14,8 +15,8 @@ function suite(name, command, args, count) {
       process.stdout.write(chunk);
     });
     child.on("error", (error) => resolve({ name, passed: 0, failed: 1, skipped: 0, why: error.message }));
-    child.on("exit", (code) => {
-      const counts = count(output.replace(/\x1b\[[0-9;]*m/g, ""));
+    child.on("close", (code) => {
+      const counts = count(stripVTControlCharacters(output));
       // A runner that dies before it counts, or fails without a failed test, must not look green.
       if (code !== 0 && counts.failed === 0) counts.failed = 1;
       if (code === 0 && counts.passed === 0) counts.failed += 1;
@@ -41,7 +42,12 @@ const pytest = (output) => {
 
 const marker = slow ? "slow" : "not slow";
 const results = [
-  await suite("TypeScript (mocha)", "mocha", slow ? ["--grep", "@slow"] : ["--grep", "@slow", "--invert"], mocha),
+  await suite(
+    "TypeScript (mocha)",
+    "mocha",
+    slow ? ["--grep", "@slow"] : ["--grep", "@slow", "--invert"],
+    mocha,
+  ),
   await suite("Python (pytest)", "pytest", ["-m", marker], pytest),
 ];
 const total = (key) => results.reduce((sum, result) => sum + result[key], 0);

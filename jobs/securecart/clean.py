@@ -78,23 +78,25 @@ def in_range(df: DataFrame, event_time: str | None, window: Mapping[str, str] | 
 
 
 def deduplicate(records: DataFrame, table: Contract) -> DataFrame:
-    """Gives every usable record of a batch its outcome among the others; the order of input does not matter.
+    """Gives every record of a batch its outcome among the others; the order of input does not matter.
 
     Args:
-        records: typed records with ``_reason`` null, ``_dataset``, ``_kind``, ``_precedence``, ``version_at`` and
+        records: typed records with ``_reason``, ``_op``, ``_dataset``, ``_kind``, ``_precedence``, ``version_at`` and
             ``row_hash``; of one table.
         table: the table's contract.
 
     Returns:
-        The same rows with ``_outcome``: null for the one that stands, else why it does not.
+        The same rows with ``_outcome``: null for a record that stands, else why it does not. Rejected records
+        (``quarantined``) and deletions (``deletion``) take no part in the comparison.
     """
+    apart = F.when(F.col("_reason").isNotNull(), "quarantined").when(F.col("_op") == "D", "deletion")
     by_object = Window.partitionBy("_dataset", "_object")
     superseded = F.col("_kind").isin(*_WHOLE_OBJECTS) & (F.col("_modified") < F.max("_modified").over(by_object))
-    df = records.withColumn("_outcome", F.when(superseded, "older_version"))
+    df = records.withColumn("_outcome", F.coalesce(apart, F.when(superseded, "older_version")))
 
     stands = F.col("_outcome").isNull()
     newest_copy = [F.col("_modified").desc(), F.col("_object").desc(), F.col("_position").asc_nulls_last()]
-    copies = Window.partitionBy("_dataset", "row_hash", stands).orderBy(*newest_copy)
+    copies = Window.partitionBy("row_hash", "_dataset", stands).orderBy(*newest_copy)
     df = df.withColumn("_copy", F.row_number().over(copies))
     df = df.withColumn("_outcome", F.when(stands & (F.col("_copy") > 1), "exact_copy").otherwise(F.col("_outcome")))
 
@@ -106,17 +108,12 @@ def deduplicate(records: DataFrame, table: Contract) -> DataFrame:
         F.col("_modified").desc(),
         F.col("row_hash").asc(),
     )
-    df = df.withColumns(
-        {
-            "_rank": F.row_number().over(ranked),
-            "_best_version": F.first("version_at").over(ranked),
-            "_best_precedence": F.first("_precedence").over(ranked),
-        }
-    )
-    outranked = (F.col("version_at") == F.col("_best_version")) & (F.col("_precedence") > F.col("_best_precedence"))
+    best = F.first(F.struct("version_at", "_precedence")).over(ranked)
+    df = df.withColumns({"_rank": F.row_number().over(ranked), "_best": best})
+    outranked = (F.col("version_at") == F.col("_best.version_at")) & (F.col("_precedence") > F.col("_best._precedence"))
     lost = F.when(outranked, "lower_precedence").otherwise("older_version")
     df = df.withColumn("_outcome", F.when(stands & (F.col("_rank") > 1), lost).otherwise(F.col("_outcome")))
-    return df.drop("_copy", "_rank", "_best_version", "_best_precedence")
+    return df.drop("_copy", "_rank", "_best")
 
 
 def against_table(df: DataFrame, present: DataFrame, table: Contract, precedence: Mapping[str, int]) -> DataFrame:
@@ -216,50 +213,36 @@ def clean_table(job: Job, table: Contract, landing: Mapping[str, list[str]]) -> 
     sources = [s for s in job.contracts.sources_of(table.name) if s.name in landing]
     raws = {s.name: read_batches(job.spark, landing[s.name], s) for s in sources}
     parts = [_records(job, table, s, raws[s.name].filter(F.col("_op") != "K")) for s in sources]
-    records = reduce(DataFrame.unionByName, parts).persist(StorageLevel.MEMORY_AND_DISK)
     places = ("_object", "_position", "_modified")
     kept = [raws[s.name].filter(F.col("_op") == "K").select(F.lit(s.name).alias("_dataset"), *places) for s in sources]
     alive = reduce(DataFrame.unionByName, kept)
-    try:
-        return _settle(job, table, [s.name for s in sources], records, alive)
-    finally:
-        records.unpersist()
 
-
-def _settle(
-    job: Job, table: Contract, datasets: list[str], records: DataFrame, alive: DataFrame
-) -> dict[str, dict[str, Any]]:
     present = job.spark.table(job.lake.table(table))
     first_load = snapshot_of(job.spark, job.lake.table(table)) is None
     replaying = job.plan.get("mode") == "backfill"
-    usable = records.filter(F.col("_reason").isNull() & (F.col("_op") == "U"))
-    outcomes = deduplicate(usable, table)
+    settled = deduplicate(reduce(DataFrame.unionByName, parts), table)
     if replaying:
         # Old batches hold rows that their source has deleted since; the newest reconciliation knows which.
-        outcomes = _drop_deleted_at_source(outcomes, alive)
+        settled = _drop_deleted_at_source(settled, alive)
     elif not first_load:
         precedence = {s.name: s.precedence for s in job.contracts.sources_of(table.name)}
-        outcomes = against_table(outcomes, present, table, precedence)
-    outcomes = outcomes.persist(StorageLevel.MEMORY_AND_DISK)
+        settled = against_table(settled, present, table, precedence)
+    settled = settled.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        accepted = outcomes.filter(F.col("_outcome").isNull())
-        changes = _candidates(accepted, table, job.batch_id)
-        removed = 0
+        counts = _counts(settled, [s.name for s in sources])
+        changes = _candidates(settled.filter(F.col("_outcome").isNull()), table, job.batch_id)
         if not first_load and not replaying:
-            gone = vanished(present, records, alive, table).withColumns(
-                {"batch_id": F.lit(job.batch_id), "_op": F.lit("D")}
-            )
-            gone = gone.persist()
-            removed = gone.count()
+            marks = {"batch_id": F.lit(job.batch_id), "_op": F.lit("D")}
+            gone = vanished(present, settled, alive, table).withColumns(marks).persist()
+            counts[sources[0].name]["removed_rows"] = gone.count()
             changes = changes.unionByName(gone)
         changes.write.mode("overwrite").parquet(job.lake.candidates(table.name, job.batch_id))
-        counts = _counts(records, outcomes, datasets, removed)
-        for dataset in datasets:
-            if counts[dataset]["quarantined"]:
-                _quarantine(job, table, records, dataset)
+        for dataset, entry in counts.items():
+            if entry["quarantined"]:
+                _quarantine(job, table, settled, dataset)
         return counts
     finally:
-        outcomes.unpersist()
+        settled.unpersist()
 
 
 def _drop_deleted_at_source(outcomes: DataFrame, alive: DataFrame) -> DataFrame:
@@ -301,34 +284,21 @@ def _quarantine(job: Job, table: Contract, records: DataFrame, dataset: str) -> 
     rejected.coalesce(1).write.mode("overwrite").parquet(job.lake.rejected(dataset, job.batch_id))
 
 
-def _counts(records: DataFrame, outcomes: DataFrame, datasets: list[str], removed: int) -> dict[str, dict[str, Any]]:
+def _counts(settled: DataFrame, datasets: list[str]) -> dict[str, dict[str, Any]]:
     counts: dict[str, dict[str, Any]] = {
-        d: {
-            "read": 0,
-            "loaded": 0,
-            "deleted": 0,
-            "deduplicated": defaultdict(int),
-            "quarantined": defaultdict(int),
-        }
+        d: {"read": 0, "loaded": 0, "deleted": 0, "deduplicated": defaultdict(int), "quarantined": defaultdict(int)}
         for d in datasets
     }
-    by_reason = records.groupBy("_dataset", "_op", "_reason").count().collect()
-    for row in by_reason:
-        entry = counts[row["_dataset"]]
-        entry["read"] += row["count"]
-        if row["_reason"] is not None:
-            entry["quarantined"][row["_reason"]] += row["count"]
-        elif row["_op"] == "D":
-            entry["loaded"] += row["count"]
-            entry["deleted"] += row["count"]
-    for row in outcomes.groupBy("_dataset", "_outcome").count().collect():
-        entry = counts[row["_dataset"]]
-        if row["_outcome"] is None:
-            entry["loaded"] += row["count"]
+    for dataset, outcome, reason, number in settled.groupBy("_dataset", "_outcome", "_reason").count().collect():
+        entry = counts[dataset]
+        entry["read"] += number
+        if outcome == "quarantined":
+            entry["quarantined"][reason] += number
+        elif outcome in (None, "deletion"):
+            entry["loaded"] += number
+            entry["deleted"] += number if outcome == "deletion" else 0
         else:
-            entry["deduplicated"][row["_outcome"]] += row["count"]
-    if datasets:
-        counts[datasets[0]]["removed_rows"] = removed
+            entry["deduplicated"][outcome] += number
     return counts
 
 

@@ -336,6 +336,7 @@ def test_order_of_input_and_repetition_do_not_change_the_result(
                 "_kind": F.lit("csv"),
                 "_precedence": F.lit(1),
                 "version_at": F.col("_modified"),
+                "_reason": F.lit(None).cast("string"),
                 "row_hash": F.sha2(F.concat("transaction_id", F.lit("|"), "amount"), 256),
             }
         )
