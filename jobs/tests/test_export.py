@@ -84,7 +84,7 @@ class Exporter:
 def parquet_schema(spark: SparkSession, file: Path) -> str:
     """The schema in the file's footer, with physical types."""
     jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(file.as_uri())
+    path = jvm.org.apache.hadoop.fs.Path(f"file://{file}")  # as_uri() would escape "="
     configuration = jvm.org.apache.hadoop.conf.Configuration()
     source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(path, configuration)
     reader = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)
