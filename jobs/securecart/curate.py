@@ -42,9 +42,7 @@ COMPUTED_FROM = "securecart.computed-from"
 _OPS = ("insert", "update", "delete", "unchanged")
 
 
-def affected_orders(
-    sources: Mapping[str, DataFrame], changed: Mapping[str, DataFrame], regions: Column
-) -> DataFrame:
+def affected_orders(sources: Mapping[str, DataFrame], changed: Mapping[str, DataFrame], regions: Column) -> DataFrame:
     """Orders whose history or revenue a change can touch.
 
     Args:
