@@ -167,6 +167,39 @@ describe("EtlPipeline in its stacks", () => {
         }
       });
 
+      it("lets through the endpoints whatever a role inside may do, and nothing that none may", () => {
+        const graph = graphOf(stack);
+        const inside = [
+          ...ofType(graph, "aws:glue/job:Job").map(({ inputs }) => String(inputs.roleArn)),
+          ...ofType(graph, "aws:lambda/function:Function").map(({ inputs }) => String(inputs.role)),
+        ].map((arn) => arn.split("/").at(-1) ?? "");
+        const endpointOf: Record<string, string> = { cloudwatch: "monitoring" };
+        // Lambda itself, not the function, writes logs, sends traces and failures, and makes network interfaces.
+        const outside = new Set(["ec2", "kms", "logs", "sqs", "xray"]);
+        const wanted = new Map<string, Set<string>>();
+        for (const action of inside
+          .flatMap((role) => rightsOf(graph, role))
+          .flatMap(({ actions }) => actions)) {
+          const service = action.split(":")[0] ?? "";
+          if (outside.has(service)) continue;
+          const endpoint = endpointOf[service] ?? service;
+          wanted.set(endpoint, (wanted.get(endpoint) ?? new Set()).add(action));
+        }
+        const endpoints = ofType(graph, "aws:ec2/vpcEndpoint:VpcEndpoint").filter(
+          ({ name }) => !name.endsWith("-logs"),
+        );
+        for (const { name, inputs } of endpoints) {
+          const service = String(inputs.serviceName).replace("com.amazonaws.eu-central-1.", "");
+          const passes = statementsOf(inputs.policy).flatMap(({ actions }) => actions);
+          expect(passes, name).to.have.members([...(wanted.get(service) ?? [])]);
+        }
+        expect([...wanted.keys()]).to.have.members(
+          endpoints.map(({ inputs }) =>
+            String(inputs.serviceName).replace("com.amazonaws.eu-central-1.", ""),
+          ),
+        );
+      });
+
       it("calls inside jobs and functions only endpoints that are there", () => {
         const services = ofType(graphOf(stack), "aws:ec2/vpcEndpoint:VpcEndpoint").map(({ inputs }) =>
           String(inputs.serviceName).replace("com.amazonaws.eu-central-1.", ""),

@@ -231,11 +231,8 @@ export class Network extends pulumi.ComponentResource {
           actions: [
             "s3:AbortMultipartUpload",
             "s3:DeleteObject",
-            "s3:GetBucketLocation",
             "s3:GetObject",
-            "s3:GetObjectVersion",
             "s3:ListBucket",
-            "s3:ListBucketMultipartUploads",
             "s3:ListBucketVersions",
             "s3:ListMultipartUploadParts",
             "s3:PutObject",
@@ -255,10 +252,9 @@ export class Network extends pulumi.ComponentResource {
           sid: "OwnTables",
           principals: "*",
           actions: [
-            "dynamodb:ConditionCheckItem",
+            "dynamodb:BatchGetItem",
             "dynamodb:DeleteItem",
             "dynamodb:DescribeContinuousBackups",
-            "dynamodb:DescribeTable",
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:Query",

@@ -245,7 +245,7 @@ export class Warehouse extends pulumi.ComponentResource {
                 actions: ["redshift-data:ExecuteStatement", "redshift-serverless:GetCredentials"],
                 resources: [workgroup.arn],
               },
-              ownStatements(),
+              ownStatements("redshift-data:CancelStatement"),
             ],
           },
         },
@@ -254,14 +254,10 @@ export class Warehouse extends pulumi.ComponentResource {
     }
 
     // A statement has no ARN: who may see it is decided by who ran it.
-    function ownStatements(): Statement {
+    function ownStatements(...more: string[]): Statement {
       return {
         sid: "OwnStatements",
-        actions: [
-          "redshift-data:CancelStatement",
-          "redshift-data:DescribeStatement",
-          "redshift-data:GetStatementResult",
-        ],
+        actions: [...more, "redshift-data:DescribeStatement", "redshift-data:GetStatementResult"],
         resources: ["*"],
         conditions: { StringEquals: { "redshift-data:statement-owner-iam-userid": `$\{aws:userid}` } },
       };
