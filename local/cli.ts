@@ -12,6 +12,7 @@ const usage = `Usage
     --contract FILE [--input PATH]    a dataset of your own, and the CSV file or folder to bring in
     --backfill FROM..TO               process the days again from what has landed
     --from STEP                       replay the last batch from this step
+    --reconcile                       look for rows deleted at the sources now, not only once a day
     --event FILE                      the workflow's input, for example an S3 "Object Created" event
   npm run query -- "<sql>" [--as ROLE] [--out DIR]
   npm run report -- [--out DIR]       where the last report is
@@ -60,6 +61,7 @@ async function runStart(args: string[]): Promise<number> {
       backfill: { type: "string" },
       from: { type: "string" },
       event: { type: "string" },
+      reconcile: { type: "boolean", default: false },
     },
   });
   const { contract, input, from } = values;
@@ -75,6 +77,7 @@ async function runStart(args: string[]): Promise<number> {
     seed: number("seed", values.seed, 0),
     scale: number("scale", values.scale, 0.01),
     workflowInput: await inputFrom(values),
+    reconcile: values.reconcile,
     ...(contract !== undefined && { contract }),
     ...(input !== undefined && { input }),
     ...(from !== undefined && { from }),

@@ -1,9 +1,9 @@
 /** What the workflow talks to on AWS, started on this machine: Spark, DynamoDB, the warehouse, the lake. */
 import path from "node:path";
-import { Ledger } from "../functions/shared/ledger.ts";
-import { jsonLogger } from "../functions/shared/logger.ts";
 import type { PlanDeps } from "../functions/plan/deps.ts";
 import type { SourceDatabase } from "../functions/plan/mysql.ts";
+import { Ledger } from "../functions/shared/ledger.ts";
+import { jsonLogger } from "../functions/shared/logger.ts";
 import { DirectoryStore } from "./adapters/directoryStore.ts";
 import { LocalDynamodbExports } from "./adapters/dynamodbExport.ts";
 import { type LocalDynamodb, startDynamodb } from "./adapters/dynamodbServer.ts";
@@ -13,6 +13,8 @@ import { buckets, type Workspace } from "./workspace.ts";
 
 /** Real exports span at least 15 minutes; here a change may be exported as soon as it is a second old. */
 const minimumExportSeconds = 1;
+
+const pipelineName = "securecart-local";
 
 /** The source database of a laptop, which lives in Spark's Java. */
 class DerbyDatabase implements SourceDatabase {
@@ -66,7 +68,7 @@ export async function startServices(workspace: Workspace): Promise<Services> {
       store,
       minimumExportSeconds,
     );
-    const ledger = new Ledger(dynamodb.client, dynamodb.ledgerTable, "securecart-local");
+    const ledger = new Ledger(dynamodb.client, dynamodb.ledgerTable, pipelineName);
     const logged: string[] = [];
     const planDeps: PlanDeps = {
       store,
@@ -90,4 +92,14 @@ export async function startServices(workspace: Workspace): Promise<Services> {
     for (const service of opened) await service.close();
     throw error;
   }
+}
+
+/**
+ * The services with a ledger of its own for a user's contract: its batches, watermarks and claims are no business of
+ * SecureCart's, and a backfill or a replay of one must not touch the other.
+ */
+export function servicesFor(services: Services, contract: string): Services {
+  const { client, ledgerTable } = services.dynamodb;
+  const ledger = new Ledger(client, ledgerTable, `${pipelineName}#${contract}`);
+  return { ...services, ledger, planDeps: { ...services.planDeps, ledger } };
 }

@@ -89,7 +89,7 @@ export class SparkDriver {
 
   /** Runs a job's `main(argv)` to its end. */
   async runJob(job: string, argv: readonly string[]): Promise<void> {
-    await this.request("run_job", { job, argv });
+    await this.request("run_job", { module: `securecart.${job}`, argv });
   }
 
   /** Ends the process: in good order when it can, at once with `force`. */

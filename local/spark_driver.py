@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,7 @@ class Driver:
         self.sources = sources
         self.out = out
         self.lock = threading.Lock()
+        self.running = 0
         self.operations: dict[str, Callable[..., Any]] = {
             "run_job": self.run_job,
             "load_sources": sources.load,
@@ -58,15 +60,31 @@ class Driver:
             "source_now": lambda: sources.now().isoformat(),
             "source_has_changes": sources.has_changes,
             "storage": self.storage,
-            "cancel": lambda: spark.sparkContext.cancelAllJobs(),
+            "cancel": self.cancel,
             "table_rows": self.table_rows,
         }
 
-    def run_job(self, job: str, argv: list[str]) -> None:
-        """Runs ``securecart.<job>.main(argv)``, the very entry that Glue runs."""
-        module = importlib.import_module(f"securecart.{job}")
-        log.info("%s %s", job, " ".join(argv))
-        module.main(argv)
+    def run_job(self, module: str, argv: list[str]) -> None:
+        """Runs ``<module>.main(argv)``, the very entry that Glue runs."""
+        main = importlib.import_module(module).main
+        log.info("%s %s", module, " ".join(argv))
+        with self.lock:
+            self.running += 1
+        try:
+            main(argv)
+        finally:
+            with self.lock:
+                self.running -= 1
+
+    def cancel(self) -> None:
+        """Ends the running jobs; returns when none runs any more.
+
+        A job has threads that begin the next piece of work when one was cancelled, so once is not enough. Whoever
+        cleans up afterwards relies on it that no late commit follows.
+        """
+        while self.running > 0:
+            self.spark.sparkContext.cancelAllJobs()
+            time.sleep(0.1)
 
     def table_rows(self, tables: list[str]) -> dict[str, int]:
         """Rows of Iceberg tables, from their file listing; a table that does not exist is left out."""
@@ -119,11 +137,14 @@ def describe(error: Exception) -> dict[str, str]:
 
 
 def serve(driver: Driver, requests: TextIO) -> None:
-    """Answers requests until the input closes."""
+    """Answers requests until the input closes. It closes on a running job only when the parent was killed."""
     with ThreadPoolExecutor(8) as pool:
         for line in requests:
             request = json.loads(line)
             pool.submit(driver.answer, request)
+        if driver.running > 0:
+            log.error("the parent is gone: the running job ends here, the next run takes back what it did")
+            os._exit(1)
 
 
 def main() -> None:

@@ -16,9 +16,10 @@ export class UserError extends Error {
   override readonly name = "UserError";
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function isErrno(error: unknown, ...codes: string[]): boolean {
+/** True for an error of the operating system with one of these codes. */
+export function isErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 

@@ -1,0 +1,85 @@
+/** What a run's report says: its steps, where its records went, the quality rules, and the tables' figures. */
+import path from "node:path";
+import { z } from "zod";
+import type { Contract } from "../contracts/contract.ts";
+import { readMetrics, totalsOf } from "../functions/shared/metrics.ts";
+import type { Ended } from "./execution.ts";
+import { figuresOf } from "./figures.ts";
+import type { QualityResult, ReportData, RunInfo } from "./report/types.ts";
+import type { Services } from "./services.ts";
+import { buckets, type Workspace } from "./workspace.ts";
+
+const summaryFile = z.looseObject({
+  rules: z
+    .array(
+      z.object({
+        dataset: z.string(),
+        rule: z.string(),
+        passed: z.boolean(),
+        severity: z.string(),
+        metrics: z.record(z.string(), z.union([z.number(), z.string()])),
+      }),
+    )
+    .default([]),
+});
+
+async function qualityOf({ store }: Services, batchId: string): Promise<QualityResult[]> {
+  const key = `runs/${batchId}/quality.json`;
+  if (!(await store.head(buckets.staging, key))) return [];
+  const { rules } = summaryFile.parse(JSON.parse(await store.getText(buckets.staging, key)));
+  return rules.map(({ dataset, rule, passed, severity, metrics }) => {
+    const failedRows = Number(metrics.missing_foreign_keys ?? metrics.duplicate_row_groups ?? 0);
+    const checked = Number(metrics.total_rows ?? 0);
+    return {
+      dataset,
+      rule,
+      severity: severity === "critical" ? "error" : "warning",
+      passed,
+      failedRows,
+      share: checked > 0 ? failedRows / checked : 0,
+      threshold: 0,
+    };
+  });
+}
+
+/** @param about how the run was asked for, and the sample's seed when it dealt with the sample */
+export async function reportOf(
+  workspace: Workspace,
+  services: Services,
+  contracts: readonly Contract[],
+  about: { readonly mode: string; readonly seed?: number },
+  { result, batchId, tracker, started }: Ended,
+): Promise<ReportData> {
+  const failed = result.status !== "SUCCEEDED";
+  const broken = tracker.steps.some(({ state, status }) => state === "Rollback" && status === "FAILED");
+  const tables = broken
+    ? "The tables could not be brought back to what they were; the next npm start does that first."
+    : "The tables are as they were before the run.";
+  const remedy =
+    `${tables} Correct what the message names and run npm start again; ` +
+    `the quarantine is in ${path.join(workspace.lake, buckets.quarantine)}, Spark's log in ${workspace.log}.`;
+  const run: RunInfo = {
+    batchId: batchId ?? "-",
+    status: failed ? "FAILED" : batchId ? "SUCCEEDED" : "NOTHING_NEW",
+    ...(failed && {
+      error: { ...(tracker.failure && { step: tracker.failure.step }), cause: result.cause, remedy },
+    }),
+    started,
+    ended: new Date().toISOString(),
+    ...about,
+  };
+  const metrics = batchId ? await readMetrics(services.store, buckets.staging, batchId) : [];
+  const datasets = [...totalsOf(metrics)].map(([name, totals]) => ({ name, ...totals }));
+  return {
+    version: 1,
+    run,
+    steps: tracker.steps.map(({ state: _, ...step }) => step),
+    datasets,
+    quality: batchId ? await qualityOf(services, batchId) : [],
+    ...(await figuresOf(workspace, services, contracts).catch((error: unknown) => {
+      // What stopped the run may stop its figures too; why it failed is to be said all the same.
+      if (failed) return { storage: [], tables: [], summaries: [] };
+      throw error;
+    })),
+  };
+}
