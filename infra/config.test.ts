@@ -93,7 +93,7 @@ describe("stack configuration", () => {
       group("network", { cidr: "10.20.0.0/26" }),
       "network.cidr",
       /\/16 to \/23.*three zones/,
-      /10\.20\.0\.0\/16/,
+      /config set/,
     ],
     [
       "a CIDR off its boundary",
@@ -205,6 +205,14 @@ describe("stack configuration", () => {
       "securecart-etl:batch.maxWorkers",
       "securecart-etl:mysql.secretArn",
       "aws:region",
+    ]);
+  });
+
+  it("says two problems of one group at once", () => {
+    const problems = problemsWith(group("network", { cidr: "10.0.0.0/28", endpointZones: 4 }));
+    expect(problems.map((problem) => problem.key)).to.have.members([
+      "securecart-etl:network.cidr",
+      "securecart-etl:network.endpointZones",
     ]);
   });
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { findCidrProblem } from "./lib/cidr.ts";
+import { isVpcRange, rangesOverlap, vpcRange } from "./lib/cidr.ts";
 
 /** Something in the stack's configuration that cannot be deployed. */
 export interface Problem {
@@ -98,7 +98,7 @@ const groups = {
   accountBaseline: oneOf(["create", "adopt"]),
   network: z.strictObject({
     /** Range of a VPC of its own. Not with `adopt`. */
-    cidr: cidr.optional(),
+    cidr: z.string().refine(isVpcRange).describe(vpcRange).optional(),
     /** Zones in which the interface endpoints stand; 0 takes them away, and with them all that runs inside. */
     endpointZones: whole(0, 3, "availability zones"),
     flowLogRetentionDays: z.literal(logRetentions).describe(`one of ${logRetentions.join(", ")} (days)`),
@@ -361,9 +361,15 @@ function crossChecks(
         setCommand(`${namespace}:network.cidr`),
       );
     }
-    const problem =
-      network.cidr === undefined ? undefined : findCidrProblem(network.cidr, network.peering?.cidr);
-    if (problem) add("network.cidr", network.cidr, problem.allowed, problem.remedy);
+    const peer = network.peering?.cidr;
+    if (network.cidr !== undefined && peer !== undefined && rangesOverlap(network.cidr, peer)) {
+      add(
+        "network.cidr",
+        network.cidr,
+        `a range that does not overlap the peer's (${peer})`,
+        setCommand(`${namespace}:network.cidr`),
+      );
+    }
   }
   if (mysql && network && !network.adopt && !network.peering) {
     add(

@@ -21,26 +21,25 @@ const within = (inner: Range, outer: Range): boolean =>
   inner.first >= outer.first && inner.last <= outer.last;
 const overlap = (a: Range, b: Range): boolean => a.first <= b.last && b.first <= a.last;
 
+/** What a VPC's range may be. */
+export const vpcRange =
+  "a private IPv4 range from /16 to /23, on its own boundary (a smaller one is too small for three zones), for example 10.20.0.0/16";
+
 /**
- * Why a range cannot be a VPC's over three zones: each zone gets a quarter of it (a power of two), and Glue, Redshift
+ * Whether a range can be a VPC's over three zones: each zone gets a quarter of it (a power of two), and Glue, Redshift
  * and the endpoints together want at least 128 addresses a zone.
  */
-export function findCidrProblem(
-  text: string,
-  peer: string | undefined,
-): { readonly allowed: string; readonly remedy: string } | undefined {
+export function isVpcRange(text: string): boolean {
   const range = parseCidr(text);
-  const allowed =
-    "a private IPv4 range from /16 to /23, on its own boundary: a smaller one is too small for three zones";
-  const remedy = "pulumi config set --path 'securecart-etl:network.cidr' 10.20.0.0/16";
-  const isPrivate = privateRanges.some((outer) => {
+  if (!range || range.prefix < 16 || range.prefix > 23) return false;
+  return privateRanges.some((outer) => {
     const parsed = parseCidr(outer);
-    return range && parsed && within(range, parsed);
+    return parsed !== undefined && within(range, parsed);
   });
-  if (!range || range.prefix < 16 || range.prefix > 23 || !isPrivate) return { allowed, remedy };
-  const other = peer === undefined ? undefined : parseCidr(peer);
-  if (other && overlap(range, other)) {
-    return { allowed: `a range that does not overlap the peer's (${peer})`, remedy };
-  }
-  return undefined;
+}
+
+/** Whether two ranges share an address; false when one of them is none. */
+export function rangesOverlap(a: string, b: string): boolean {
+  const [first, second] = [parseCidr(a), parseCidr(b)];
+  return first !== undefined && second !== undefined && overlap(first, second);
 }

@@ -2,7 +2,7 @@ import * as aws from "@pulumi/aws";
 import type * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import { one, place, record, statementsOf } from "../testing.ts";
-import { findCidrProblem, parseCidr } from "./cidr.ts";
+import { isVpcRange, parseCidr, rangesOverlap } from "./cidr.ts";
 import { readArea, writeArea } from "./grants.ts";
 import { policyDocument, WorkloadRole } from "./iam.ts";
 import { Arns } from "./place.ts";
@@ -143,9 +143,12 @@ describe("parts' tools", () => {
     expect(parseCidr("10.0.0.0/8")).to.deep.equal({ first: 167772160, last: 184549375, prefix: 8 });
     for (const text of ["10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "256.0.0.0/8", "x"])
       expect(parseCidr(text), text).to.equal(undefined);
-    expect(findCidrProblem("10.20.0.0/23", undefined)).to.equal(undefined);
-    expect(findCidrProblem("10.20.0.0/24", undefined)?.allowed).to.contain("three zones");
-    expect(findCidrProblem("172.16.0.0/16", "172.16.8.0/24")?.allowed).to.contain("172.16.8.0/24");
+    expect(["10.20.0.0/23", "10.20.0.0/16", "172.16.0.0/16"].every(isVpcRange)).to.equal(true);
+    for (const text of ["10.20.0.0/24", "10.0.0.0/15", "8.8.0.0/16", "172.32.0.0/16", "10.20.1.0/16", "x"]) {
+      expect(isVpcRange(text), text).to.equal(false);
+    }
+    expect(rangesOverlap("172.16.0.0/16", "172.16.8.0/24")).to.equal(true);
+    expect(rangesOverlap("172.16.0.0/16", "172.17.0.0/16")).to.equal(false);
   });
 
   it("keeps the graph known: an Output in a template literal would show", async () => {
