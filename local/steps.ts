@@ -57,7 +57,7 @@ export class StepTracker {
     const open = this.#open.get(key);
     if (!open) return;
     if (event.type === "TaskRetried")
-      open.shown.update({ attempt: event.retryCount + 1, detail: event.cause });
+      open.shown.update({ attempt: event.retryCount + 1, detail: firstLine(event.cause) });
     else if (event.type === "TaskSucceeded") this.#succeed(key, open, event.state, event.timestamp);
     else if (event.type === "StateCaught" || event.type === "StateFailed") {
       this.failure ??= { step: open.name, cause: event.cause };
@@ -109,6 +109,12 @@ export class StepTracker {
     });
     this.steps.sort((a, b) => a.started.localeCompare(b.started));
   }
+}
+
+/** The beginning of a cause, for the step's own line; the summary and the report show all of it. */
+function firstLine(cause: string): string {
+  const [line = ""] = cause.split("\n");
+  return line.length > 120 ? `${line.slice(0, 119)}…` : line;
 }
 
 /** What tells steps of a Map apart: the dataset of a recipe, the table of a load. */
