@@ -101,7 +101,7 @@ describe("migrating the warehouse", () => {
     const statements = batches.flatMap(({ body }) => (body as { Sqls: string[] }).Sqls);
     expect(answer.statements).to.equal(statements.length);
     const user = statements.findIndex((sql) => sql.startsWith('CREATE USER "IAMR:shop-bi"'));
-    const grant = statements.findIndex((sql) => sql === 'GRANT ROLE bi_reader TO "IAMR:shop-bi"');
+    const grant = statements.indexOf('GRANT ROLE bi_reader TO "IAMR:shop-bi"');
     expect(user).to.be.greaterThan(-1);
     expect(grant).to.be.greaterThan(user);
     expect(statements.some((sql) => sql.includes("stage.order_history"))).to.equal(true);
