@@ -50,6 +50,7 @@ export async function deploy(
   }
   const stamp = path.join(workspace.root, "deployed", createHash("sha256").update(bundle).digest("hex"));
   if (await stat(stamp).catch(() => undefined)) return;
+  await spark.request("check_contracts", { documents: contracts.map(({ document }) => document) });
   await Promise.all([
     spark.runJob("migrate", Object.entries(defaultArguments(workspace.sources)).flat()),
     migrate(new SqlRunner(warehouse.dataApi("owner")), [...contracts], { database: warehouse.database }),

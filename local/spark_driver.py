@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+import odcs
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from securecart.errors import JobError
@@ -55,6 +56,7 @@ class Driver:
         self.running = 0
         self.operations: dict[str, Callable[..., Any]] = {
             "run_job": self.run_job,
+            "check_contracts": odcs.check,
             "load_sources": sources.load,
             "change_sources": sources.execute_script,
             "source_now": lambda: sources.now().isoformat(),

@@ -225,14 +225,10 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
     name = str(document.get("name", "?"))
     objects = document.get("schema", [])
     if len(objects) != 1:
-        raise ContractError(
-            f"contract '{name}' has {len(objects)} schema objects; write one file per dataset"
-        )
+        raise ContractError(f"contract '{name}' has {len(objects)} schema objects; write one file per dataset")
     schema = objects[0]
     custom = _custom(document)
-    sla = {
-        p["property"]: f"{p['value']} {p.get('unit', '')}".strip() for p in document.get("slaProperties", [])
-    }
+    sla = {p["property"]: f"{p['value']} {p.get('unit', '')}".strip() for p in document.get("slaProperties", [])}
     counts = [q for q in schema.get("quality", []) if q.get("metric") == "rowCount"]
     columns = tuple(_parse_column(name, p) for p in schema.get("properties", []))
     warehouse = custom.get("warehouse")

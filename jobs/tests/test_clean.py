@@ -259,12 +259,12 @@ def test_an_old_batch_is_replayed_under_a_newer_contract(spark: SparkSession, co
 
 
 def test_rollback_brings_back_what_was_there(spark: SparkSession, contracts: Bundle, tables: str) -> None:
-    run(spark, contracts, tables, "b1", {"mysql_orders": [ORDER]})
+    run(spark, contracts, tables, "r1", {"mysql_orders": [ORDER]})
     before = rows(spark, ORDERS, "order_id", "status")
     changed = {**ORDER, "status": "shipped", "updated_at": "2026-03-05 00:00:00"}
-    run(spark, contracts, tables, "b2", {"mysql_orders": [changed], "transactions": [GOOD]})
+    run(spark, contracts, tables, "r2", {"mysql_orders": [changed], "transactions": [GOOD]})
     assert rows(spark, ORDERS, "order_id", "status") != before
-    rollback.main(job_arguments(tables, "s3://securecart-local-landing/plans/b2.json"))
+    rollback.main(job_arguments(tables, "s3://securecart-local-landing/plans/r2.json"))
     assert rows(spark, ORDERS, "order_id", "status") == before
     assert rows(spark, TRANSACTIONS, "transaction_id") == []
 
