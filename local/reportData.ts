@@ -55,9 +55,11 @@ export async function reportOf(
   const tables = broken
     ? "The tables could not be brought back to what they were; the next npm start does that first."
     : "The tables are as they were before the run.";
-  const remedy =
-    `${tables} Correct what the message names and run npm start again; ` +
-    `the quarantine is in ${path.join(workspace.lake, buckets.quarantine)}, Spark's log in ${workspace.log}.`;
+  const space = failed && /no disk space|no space left|ENOSPC/i.test(result.cause);
+  const remedy = space
+    ? `${tables} Free some space and run npm start again, or name a folder on another disk: npm start -- --out <folder>.`
+    : `${tables} Correct what the message names and run npm start again; ` +
+      `the quarantine is in ${path.join(workspace.lake, buckets.quarantine)}, Spark's log in ${workspace.log}.`;
   const run: RunInfo = {
     batchId: batchId ?? "-",
     status: failed ? "FAILED" : batchId ? "SUCCEEDED" : "NOTHING_NEW",

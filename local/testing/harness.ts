@@ -103,7 +103,9 @@ export class Laptop {
     const { outcome, shown } = await this.run(options);
     if (outcome.status !== "SUCCEEDED") {
       const why = outcome.status === "FAILED" ? outcome.data.run.error?.cause : JSON.stringify(outcome);
-      throw new Error(`the run ended ${outcome.status}: ${why}\n${shown}`);
+      const log = await readFile(this.session.workspace.log, "utf8");
+      const end = log.trim().split("\n").slice(-15).join("\n");
+      throw new Error(`the run ended ${outcome.status}: ${why}\n${shown}\nThe end of Spark's log:\n${end}`);
     }
     return outcome.data;
   }
