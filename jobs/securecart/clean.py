@@ -190,7 +190,7 @@ def _records(job: Job, table: Contract, source: Contract, raw: DataFrame) -> Dat
     typed = typed.withColumn("_reason", F.when(F.col("_op") == "U", F.col("_reason")))
     version = table.version_column
     kind = str((source.source or {}).get("kind"))
-    return in_range(typed, table.event_time, job.plan.get("range")).withColumns(
+    return typed.withColumns(
         {
             "_dataset": F.lit(source.name),
             "_kind": F.lit(kind),
@@ -227,7 +227,8 @@ def clean_table(job: Job, table: Contract, landing: Mapping[str, list[str]]) -> 
     elif not first_load:
         precedence = {s.name: s.precedence for s in job.contracts.sources_of(table.name)}
         settled = against_table(settled, present, table, precedence)
-    settled = settled.persist(StorageLevel.MEMORY_AND_DISK)
+    # Only now: what lies outside the days still decides about what lies inside, as a deletion or a newer version.
+    settled = in_range(settled, table.event_time, job.plan.get("range")).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         counts = _counts(settled, [s.name for s in sources])
         changes = _candidates(settled.filter(F.col("_outcome").isNull()), table, job.batch_id)

@@ -249,6 +249,20 @@ def test_backfill_reads_only_its_days(spark: SparkSession, contracts: Bundle, ta
     assert metrics("b2", "clean")["datasets"]["mysql_orders"]["read"] == 1
 
 
+def test_backfill_knows_what_was_deleted_outside_its_days(spark: SparkSession, contracts: Bundle, tables: str) -> None:
+    dynamo = {k: v for k, v in ORDER.items() if k != "order_no"} | {"updated_at": "2026-03-01T10:00:00Z"}
+    item = {**dynamo, "_object": "dynamodb://orders/O1", "_modified": "2026-03-01T10:00:00"}
+    gone = {"order_id": "O1", "_op": "D", "_object": "dynamodb://orders/O1", "_modified": "2026-03-12T00:00:00"}
+    landed = [
+        ("dynamodb_orders", land(spark, contracts["dynamodb_orders"], b, [r])) for b, r in (("d1", item), ("d2", gone))
+    ]
+    window = {"from": "2026-03-01", "to": "2026-03-01"}
+    arguments = job_arguments(tables, write_plan("d3", landed, mode="backfill", range=window))
+    clean.main(arguments)
+    publish.main(arguments)
+    assert rows(spark, ORDERS, "order_id") == []
+
+
 def test_an_old_batch_is_replayed_under_a_newer_contract(spark: SparkSession, contracts: Bundle, tables: str) -> None:
     contract = contracts["transactions"]
     path = land(spark, contract, "old", [GOOD])
