@@ -246,10 +246,11 @@ describe("runs of the local pipeline, one after the other", function () {
     }
   });
 
-  it("a backfill mends the days it is given", async () => {
+  // Of orders. Transactions of a drop that was corrected later can come back as an older drop had them; see
+  // docs/runbook.md, Backfill.
+  it("a backfill mends the orders of the days it is given", async () => {
     const days = "BETWEEN TIMESTAMP '2026-09-01 00:00:00' AND TIMESTAMP '2026-09-05 23:59:59'";
     await laptop.lake(
-      `DELETE FROM staging.lake.transactions WHERE event_time ${days}`,
       `DELETE FROM staging.lake.orders WHERE ordered_at ${days} AND region = 'eu-north'`,
       `UPDATE staging.lake.orders SET status = 'cancelled', shipping_amount = 0, row_hash = 'damaged' WHERE ordered_at ${days}`,
       "SELECT 1",
@@ -259,6 +260,10 @@ describe("runs of the local pipeline, one after the other", function () {
       contracts,
       workflowInput: { backfill: { from: "2026-09-01", to: "2026-09-05" } },
     });
-    expect(await laptop.digests(contracts)).to.deep.equal(digests);
+    const mended = await laptop.digests(contracts);
+    expect(mended["staging.lake.orders"]).to.equal(digests["staging.lake.orders"]);
+    expect(mended["staging.lake.order_items"]).to.equal(digests["staging.lake.order_items"]);
+    expect(mended["curated.lake.category_revenue"]).to.equal(digests["curated.lake.category_revenue"]);
+    expect(mended["mart.category_revenue"]).to.equal(digests["mart.category_revenue"]);
   });
 });
