@@ -48,10 +48,6 @@ class Lake:
     def rejected(self, dataset: str, batch_id: str) -> str:
         return f"s3://{self.quarantine}/records/dataset={dataset}/batch={batch_id}/"
 
-    def deleted(self, table: str, batch_id: str) -> str:
-        """Keys that a batch removed from a table."""
-        return f"s3://{self.staging}/runs/{batch_id}/deleted/{table}/"
-
     def run_file(self, batch_id: str, name: str) -> str:
         return f"s3://{self.staging}/runs/{batch_id}/{name}.json"
 

@@ -12,8 +12,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from securecart import lake
 from securecart.contract import Contract
 from securecart.lake import Job
@@ -55,9 +53,6 @@ def publish_table(job: Job, contract: Contract) -> dict[str, Any]:
                 candidates.drop("_op").writeTo(table).append()
             else:
                 merge_changes(table, candidates, contract.keys, GUARD)
-        gone = candidates.filter(F.col("_op") == "D").select(*contract.keys)
-        if counts.get("D"):
-            gone.write.mode("overwrite").parquet(job.lake.deleted(contract.name, job.batch_id))
         return {"upserted": counts.get("U", 0), "deleted": counts.get("D", 0)}
     finally:
         candidates.unpersist()
