@@ -97,7 +97,7 @@ function plainAsset(kind: "asset" | "archive", value: Record<string, unknown>): 
 }
 
 /** Inputs without the wire format's markers. */
-function plain(value: unknown): unknown {
+export function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (!isRecord(value)) return value;
   const mark = value[specialSigKey];
@@ -111,8 +111,15 @@ function plain(value: unknown): unknown {
   );
 }
 
+/** The name that the engine gives a resource, from that of its parent (empty for the stack) and its own. */
+export function urnOf(project: string, stack: string, parent: string, type: string, name: string): string {
+  const chain = parent.split("::")[2] ?? "";
+  const qualified = parent === "" || chain === "pulumi:pulumi:Stack" ? type : `${chain}$${type}`;
+  return `urn:pulumi:${stack}::${project}::${qualified}::${name}`;
+}
+
 /** A provider reference is `<urn>::<id>`. */
-const urnOf = (reference: string): string => reference.split("::").slice(0, -1).join("::");
+const urnIn = (reference: string): string => reference.split("::").slice(0, -1).join("::");
 
 const byUrn = (a: { urn: string }, b: { urn: string }): number =>
   a.urn < b.urn ? -1 : a.urn > b.urn ? 1 : 0;
@@ -164,20 +171,16 @@ export async function recordGraph(
   pulumi.runtime.setAllConfig({ ...config });
 
   const monitor = pulumi.runtime.getMonitor() as unknown as MockMonitor;
-  monitor.newUrn = (parent, type, name) => {
-    const chain = parent.split("::")[2] ?? "";
-    const qualified = parent === "" || chain === "pulumi:pulumi:Stack" ? type : `${chain}$${type}`;
-    return `urn:pulumi:${stack}::${project}::${qualified}::${name}`;
-  };
+  monitor.newUrn = urnOf.bind(undefined, project, stack);
   const register = monitor.registerResource.bind(monitor);
   monitor.registerResource = async (request, callback) => {
     const type = request.getType();
     const urn = monitor.newUrn(request.getParent(), type, request.getName());
     if (resources.has(urn)) repeated.push(urn);
-    const reference = urnOf(request.getProvider());
+    const reference = urnIn(request.getProvider());
     const passedOn: Record<string, string> = {};
     request.getProvidersMap().forEach((given, name) => {
-      passedOn[name] = urnOf(given);
+      passedOn[name] = urnIn(given);
     });
     const propertyDependencies: Record<string, string[]> = {};
     request.getPropertydependenciesMap().forEach((value, key) => {

@@ -160,12 +160,14 @@ export function networkInterfaces(arns: Arns, { subnetIds, securityGroupId }: Pl
     },
     {
       sid: "ManageNetworkInterfaces",
-      actions: [
-        "ec2:AssignPrivateIpAddresses",
-        "ec2:DeleteNetworkInterface",
-        "ec2:UnassignPrivateIpAddresses",
-      ],
+      actions: ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"],
       resources: [interfaces],
+    },
+    {
+      // Lambda refuses a role whose right to delete is narrower than every resource id of the account and region.
+      sid: "DeleteNetworkInterfaces",
+      actions: ["ec2:DeleteNetworkInterface"],
+      resources: [arns.regional("ec2", "*/*")],
     },
     // Describing knows no resources.
     {
@@ -182,6 +184,27 @@ export function networkInterfaces(arns: Arns, { subnetIds, securityGroupId }: Pl
       resources: ["*"],
     },
   ];
+}
+
+/**
+ * Takes from a function's own code what its role holds for Lambda alone: network interfaces. Lambda names the function
+ * as the source of a call only when the call comes from the code.
+ */
+export function noNetworkFromCode(functionArn: pulumi.Output<string>): Statement {
+  return {
+    sid: "NoNetworkFromCode",
+    effect: "Deny",
+    actions: [
+      "ec2:AssignPrivateIpAddresses",
+      "ec2:CreateNetworkInterface",
+      "ec2:DeleteNetworkInterface",
+      "ec2:DescribeNetworkInterfaces",
+      "ec2:DescribeSubnets",
+      "ec2:UnassignPrivateIpAddresses",
+    ],
+    resources: ["*"],
+    conditions: { ArnEquals: { "lambda:SourceFunctionArn": functionArn } },
+  };
 }
 
 /** Sends messages to a queue. */

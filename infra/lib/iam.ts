@@ -85,6 +85,13 @@ export interface WorkloadRoleArgs {
 /**
  * The role of one workload with what it may do as inline policies, so that the role and its rights live and die
  * together and nothing else can be given them.
+ *
+ * @example
+ * const role = new WorkloadRole("shop-dev-clean", {
+ *   place, description: "Cleans batches", trust: "glue.amazonaws.com", permissionsBoundary: access.boundaryArn,
+ *   policies: { lake: readArea(new Arns(place), { zone: "landing", bucket: lake.bucketNames.landing, prefixes: ["batches/"] }) },
+ * });
+ * role.arn;
  */
 export class WorkloadRole extends pulumi.ComponentResource {
   readonly role: aws.iam.Role;

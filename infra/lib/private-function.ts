@@ -1,7 +1,15 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Artifact } from "../package/artifacts.ts";
-import { networkInterfaces, type Placement, sendTo, sendTraces, useKeyThrough, writeLogs } from "./grants.ts";
+import {
+  networkInterfaces,
+  noNetworkFromCode,
+  type Placement,
+  sendTo,
+  sendTraces,
+  useKeyThrough,
+  writeLogs,
+} from "./grants.ts";
 import { type Statement, WorkloadRole } from "./iam.ts";
 import { Arns, type Place } from "./place.ts";
 import { type Transform, transformed } from "./transform.ts";
@@ -38,6 +46,14 @@ export interface PrivateFunctionArgs extends FunctionDefaults {
 /**
  * A Lambda function in the VPC: arm64, traced, its environment encrypted, with a role and a log group of its own, and
  * failed events kept in a queue.
+ *
+ * @example
+ * const report = new PrivateFunction("shop-dev-report", {
+ *   ...functionDefaults, bundle, description: "Writes a report", timeoutSeconds: 120,
+ *   environment: { CURATED_BUCKET: lake.bucketNames.curated },
+ *   policies: { lake: readArea(new Arns(place), { zone: "curated", bucket: lake.bucketNames.curated, prefixes: ["exports/"] }) },
+ * });
+ * report.arn;
  */
 export class PrivateFunction extends pulumi.ComponentResource {
   readonly function: aws.lambda.Function;
@@ -71,6 +87,7 @@ export class PrivateFunction extends pulumi.ComponentResource {
             sendTraces,
             sendTo(arns, args.failures.name),
             ...networkInterfaces(arns, args.network),
+            noNetworkFromCode(arns.regional("lambda", `function:${name}`)),
           ],
           keys: [useKeyThrough(arns, args.dataKeyArn, ["dynamodb", "lambda", "s3", "sqs"])],
           ...args.policies,

@@ -5,9 +5,12 @@ import type * as pulumi from "@pulumi/pulumi";
  * changes the arguments and options in place.
  *
  * @example
- * new Lake("shop", { …, transform: { bucket: { objectLockEnabled: true } } });
+ * new Lake("shop", { place, ...keys, transform: { bucket: { objectLockEnabled: true } } });
  * @example
- * new Lake("shop", { …, transform: { bucket: (args, opts, name) => { if (name.endsWith("landing")) opts.protect = true; } } });
+ * new Lake("shop", {
+ *   place, ...keys,
+ *   transform: { bucket: (args, opts, name) => { if (name.endsWith("landing")) opts.protect = true; } },
+ * });
  */
 export type Transform<Args, Options extends pulumi.ResourceOptions = pulumi.CustomResourceOptions> =
   | Partial<Args>

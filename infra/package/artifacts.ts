@@ -7,7 +7,8 @@ import { type Entry, zip } from "./zip.ts";
 /** The repository's root. */
 export const root = path.resolve(import.meta.dirname, "../..");
 
-const built = path.join(root, ".local/build");
+/** Where what is built lies: `.local/build`, or the folder that SECURECART_BUILD_DIR names. */
+export const built = process.env.SECURECART_BUILD_DIR ?? path.join(root, ".local/build");
 
 /** A built file with a name that its content decides. */
 export interface Artifact {

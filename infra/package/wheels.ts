@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { root, sha256 } from "./artifacts.ts";
+import { built, root, sha256 } from "./artifacts.ts";
 
 /** Packages that jobs import and Glue does not bring. */
 const gluePackages = ["maxminddb", "sparkdq"] as const;
@@ -47,7 +47,7 @@ export function lockedEntries(lock: string, packages: readonly string[] = gluePa
 export function wheelsArchive(): { readonly name: string; readonly file: string; readonly built: boolean } {
   const lock = sha256(readFileSync(path.join(root, "requirements.lock")));
   const name = `glue-${lock.slice(0, 16)}.gluewheels.zip`;
-  const file = path.join(root, ".local/build", name);
+  const file = path.join(built, name);
   return { name, file, built: existsSync(file) };
 }
 

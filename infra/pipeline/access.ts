@@ -101,7 +101,9 @@ export interface AccessArgs {
  *
  * @example
  * const access = new Access("shop-dev", { place });
- * new WorkloadRole("shop-dev-job", { …, permissionsBoundary: access.boundaryArn });
+ * new WorkloadRole("shop-dev-job", {
+ *   place, description: "A job", trust: "glue.amazonaws.com", policies: {}, permissionsBoundary: access.boundaryArn,
+ * });
  */
 export class Access extends pulumi.ComponentResource {
   readonly boundary: aws.iam.Policy;

@@ -15,7 +15,7 @@ export interface AccountBaselineArgs {
  * Two stacks that both set them would undo each other, so one creates and the others adopt.
  *
  * @example
- * const baseline = new AccountBaseline("shop-dev", { place, mode: "create", dataKeyArn: key.arn });
+ * const baseline = new AccountBaseline("shop-dev", { place, mode: "create", dataKeyArn: keys.dataKeyArn });
  * baseline.githubProviderArn;
  */
 export class AccountBaseline extends pulumi.ComponentResource {

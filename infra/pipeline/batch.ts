@@ -100,7 +100,15 @@ export interface DeployedJob {
  * Bookmarks are off: watermarks and claims are kept in the ledger, where a run that fails leaves them as they were.
  *
  * @example
- * const batch = new Batch("shop-dev", { …, jobs: ["migrate", "clean"], size: { maxWorkers: 3, flex: true } });
+ * const batch = new Batch("shop-dev", {
+ *   place, contractsJson, geoDatabase, wheels, ...keys,
+ *   bucketNames: lake.bucketNames,
+ *   databaseNames: catalog.databaseNames,
+ *   network: placement,
+ *   connections: { network: sources.network.name },
+ *   jobs: ["migrate", "clean"],
+ *   size: { maxWorkers: 3, flex: true },
+ * });
  * batch.jobs.clean?.job.name;
  */
 export class Batch extends pulumi.ComponentResource {

@@ -385,6 +385,24 @@ describe("Functions", () => {
     expect(error.message).to.contain("secretsLayerArn");
   });
 
+  it("keeps network interfaces for Lambda itself: the function's own code may not make one", async () => {
+    const rights = rightsOf(await record(() => newFunctions()), "shop-commit");
+    const deny = rights.filter(({ Effect }) => Effect === "Deny");
+    expect(deny.map(({ Condition }) => Condition)).to.deep.equal([
+      {
+        ArnEquals: {
+          "lambda:SourceFunctionArn": "arn:aws:lambda:eu-central-1:111122223333:function:shop-commit",
+        },
+      },
+    ]);
+    expect(deny[0]?.actions).to.include("ec2:CreateNetworkInterface");
+    // Lambda refuses a role that may delete less than this.
+    const remove = rights.find(
+      ({ actions, Effect }) => Effect === "Allow" && actions.includes("ec2:DeleteNetworkInterface"),
+    );
+    expect(remove?.resources).to.deep.equal(["arn:aws:ec2:eu-central-1:111122223333:*/*"]);
+  });
+
   it("lets only those write the ledger that need to", async () => {
     const graph = await record(() => newFunctions());
     const writers = ["plan", "verdict", "render-load", "commit", "abort"].filter((each) =>

@@ -89,7 +89,13 @@ export interface FunctionsArgs {
  * metrics, loading renders SQL, commit and abort write the ledger.
  *
  * @example
- * const functions = new Functions("shop-dev", { …, functions: ["plan", "verdict", "renderLoad", "commit", "abort"] });
+ * const functions = new Functions("shop-dev", {
+ *   ...functionDefaults,
+ *   functions: ["plan", "verdict", "renderLoad", "commit", "abort"],
+ *   bucketNames: lake.bucketNames,
+ *   ledgerTable: ledger.table.name,
+ *   tableArns: sources.tableArns,
+ * });
  */
 export class Functions extends pulumi.ComponentResource {
   readonly functions: Readonly<Partial<Record<FunctionName, PrivateFunction>>>;

@@ -22,7 +22,7 @@ export interface LakeMigrationArgs {
  * contracts say before the first run needs them. A failed migration fails the deployment.
  *
  * @example
- * new LakeMigration("shop-dev", { jobName: job.name, triggers: { contracts: hash }, functionDefaults, bundle });
+ * new LakeMigration("shop-dev", { jobName: "shop-dev-migrate", triggers: { contracts: "…" }, functionDefaults, bundle });
  */
 export class LakeMigration extends pulumi.ComponentResource {
   readonly nodes: { readonly runner: PrivateFunction; readonly run: aws.lambda.Invocation };

@@ -47,7 +47,7 @@ export const tablesPrefix = "tables/";
  * noncurrent versions and broken uploads alone, because a live Iceberg file that expires is a lost row.
  *
  * @example
- * const lake = new Lake("shop-dev", { place, dataKeyArn: key.arn, retention: { landingDays: 90 } });
+ * const lake = new Lake("shop-dev", { place, dataKeyArn: keys.dataKeyArn, retention: { landingDays: 90 } });
  * export const drops = lake.buckets.landing.bucket;
  */
 export class Lake extends pulumi.ComponentResource {

@@ -13,7 +13,7 @@ export interface LedgerArgs {
  * The pipeline's memory: watermarks, claimed objects, batches, and the one lease that lets one run at a time.
  *
  * @example
- * const ledger = new Ledger("shop-dev", { dataKeyArn: key.arn });
+ * const ledger = new Ledger("shop-dev", { dataKeyArn: keys.dataKeyArn });
  * ledger.table.name; // "shop-dev-ledger"
  */
 export class Ledger extends pulumi.ComponentResource {

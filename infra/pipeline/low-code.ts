@@ -47,7 +47,11 @@ export interface LowCodeArgs {
  * does not publish, so a function does, between the stack of the recipe and the stack of the job.
  *
  * @example
- * const lowCode = new LowCode("shop-dev", { …, datasets: [{ dataset: "campaigns", recipe: "campaigns", stepsJson }] });
+ * const lowCode = new LowCode("shop-dev", {
+ *   place, functionDefaults, publishBundle: bundle, ...keys,
+ *   landingBucket: lake.bucketNames.landing,
+ *   datasets: [{ dataset: "campaigns", recipe: "campaigns", stepsJson }],
+ * });
  * lowCode.jobNames.campaigns;
  */
 export class LowCode extends pulumi.ComponentResource {

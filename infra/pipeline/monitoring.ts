@@ -62,7 +62,7 @@ export function loadPattern(): object {
  * Alarms on failure, slowness and lag, one topic that tells people, a dashboard, and a budget.
  *
  * @example
- * new Monitoring("shop-dev", { …, emails: ["data@example.com"], monthlyBudgetUsd: 150 });
+ * new Monitoring("shop-dev", { place, watched, ...keys, emails: ["data@example.com"], monthlyBudgetUsd: 150 });
  */
 export class Monitoring extends pulumi.ComponentResource {
   readonly topic: aws.sns.Topic;

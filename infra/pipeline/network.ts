@@ -52,7 +52,7 @@ export interface NetworkArgs {
  *
  * @example
  * const network = new Network("shop-dev", {
- *   place, logsKeyArn: key.arn, bucketArns: [], tableArns: [],
+ *   place, bucketArns: [], tableArns: [], ...keys,
  *   privateServices: { glue: ["glue:GetTable"] },
  *   endpointZones: 1,
  * });

@@ -63,7 +63,14 @@ export interface SourcesArgs {
  * exports. A job enters the VPC only through a connection; those that talk to no database take the one of type NETWORK.
  *
  * @example
- * const sources = new Sources("shop-dev", { …, tables: sourceTables(contracts), adoptTables: { orders: "mobile-orders" } });
+ * const sources = new Sources("shop-dev", {
+ *   place, ...keys,
+ *   subnetId: network.firstSubnetId,
+ *   availabilityZone: network.firstZone,
+ *   securityGroupId: network.workloadGroup.id,
+ *   tables: sourceTables(contracts),
+ *   adoptTables: { orders: "mobile-orders" },
+ * });
  */
 export class Sources extends pulumi.ComponentResource {
   /** Connection of type NETWORK for jobs without a database. */

@@ -72,7 +72,15 @@ const logExports = ["connectionlog", "useractivitylog", "userlog"] as const;
  * limited. Its schema and grants come from a migration that each deployment runs; people read through one role.
  *
  * @example
- * const warehouse = new Warehouse("shop-dev", { …, biPrincipals: ["arn:aws:iam::111122223333:role/analysts"] });
+ * const warehouse = new Warehouse("shop-dev", {
+ *   place, functionDefaults, migrateBundle: bundle, ...keys,
+ *   subnetIds: network.subnetIds,
+ *   securityGroupId: network.warehouseGroup.id,
+ *   curatedBucket: lake.bucketNames.curated,
+ *   contracts: { bucket: lake.bucketNames.artifacts, key: "contracts.json", json: contractsJson },
+ *   loaderRoles: ["shop-dev-workflow"],
+ *   biPrincipals: ["arn:aws:iam::111122223333:role/analysts"],
+ * });
  * warehouse.workgroupName;
  */
 export class Warehouse extends pulumi.ComponentResource {

@@ -58,7 +58,14 @@ export const defaultDropPrefix = "drops/";
  * a drop in the landing bucket, and a schedule.
  *
  * @example
- * const workflow = new Workflow("shop-dev", { …, schedule: { expression: "cron(0 5 * * ? *)", timeZone: "Europe/Berlin" } });
+ * const workflow = new Workflow("shop-dev", {
+ *   place, functionArns, jobNames, failures, ...keys,
+ *   recipeJobs: { campaigns: "shop-dev-campaigns" },
+ *   landingBucket: lake.bucketNames.landing,
+ *   tableArns: Object.values(sources.tableArns),
+ *   warehouse: { workgroupName: warehouse.workgroupName, workgroupArn: warehouse.workgroupArn, database: "warehouse" },
+ *   schedule: { expression: "cron(0 5 * * ? *)", timeZone: "Europe/Berlin" },
+ * });
  * workflow.machine.arn;
  */
 export class Workflow extends pulumi.ComponentResource {

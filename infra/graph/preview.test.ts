@@ -1,0 +1,66 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import bookshop from "../../examples/bookshop/index.ts";
+import { root } from "../package/artifacts.ts";
+import { wheelsArchive } from "../package/wheels.ts";
+import { place } from "../testing.ts";
+import { recordGraph } from "./offline.ts";
+import { preview, unknownValue } from "./preview.ts";
+import { placeOf, stackGraph } from "./stack-graph.ts";
+import { readStackFile } from "./stack-file.ts";
+
+/** A folder for what is built, with or without a stand-in for the wheels that `npm run package` downloads. */
+function buildDir(withWheels: boolean): Record<string, string> {
+  const folder = mkdtempSync(path.join(tmpdir(), "build-"));
+  if (withWheels) writeFileSync(path.join(folder, wheelsArchive().name), "wheels");
+  return { SECURECART_BUILD_DIR: folder };
+}
+
+describe("the stock Node.js runtime", function () {
+  this.timeout(120_000);
+  const config = readStackFile("dev");
+  const dev = { projectDir: root, stack: "dev", config, place: placeOf(config) };
+
+  it("runs the program as it stands: the resources of a preview are those of the graph", async () => {
+    const { exitCode, resources, errors, stderr } = await preview({ ...dev, environment: buildDir(true) });
+    expect(errors, stderr).to.deep.equal([]);
+    expect(exitCode, stderr).to.equal(0);
+    const graph = await stackGraph("dev");
+    expect(resources.map(({ urn }) => urn).toSorted()).to.deep.equal(graph.resources.map(({ urn }) => urn));
+    // What a reviewer cannot read before the first deployment: ids of keys, subnets, groups and the workgroup.
+    const unknownPolicies = resources.filter(({ inputs }) => inputs.policy === unknownValue);
+    const concerns = new Set(unknownPolicies.map(({ urn }) => urn.split(/::securecart-dev-|-/).at(-1)));
+    expect([...concerns]).to.have.members([
+      ...["keys", "runtime", "start", "load", "query", "warehouse"],
+      ...["landing", "staging", "curated", "quarantine", "artifacts"],
+    ]);
+  });
+
+  it("ends with the remedy, and registers nothing, while the wheels are not built @slow", async () => {
+    const { exitCode, resources, errors } = await preview({ ...dev, environment: buildDir(false) });
+    expect(errors.join("\n")).to.contain("run 'npm run package' once");
+    expect(exitCode).not.to.equal(0);
+    expect(resources.map(({ urn }) => urn)).to.deep.equal([
+      "urn:pulumi:dev::securecart-etl::pulumi:pulumi:Stack::securecart-etl-dev",
+    ]);
+  });
+
+  it("runs the example program @slow", async () => {
+    const { exitCode, resources, stderr } = await preview({
+      projectDir: path.join(root, "examples/bookshop"),
+      stack: "dev",
+      config: { "aws:region": place.region },
+      place,
+      environment: buildDir(true),
+    });
+    expect(exitCode, stderr).to.equal(0);
+    const graph = await recordGraph(() => bookshop({ offline: true }), {
+      project: "bookshop",
+      stack: "dev",
+      place,
+    });
+    expect(resources.map(({ urn }) => urn).toSorted()).to.deep.equal(graph.resources.map(({ urn }) => urn));
+  });
+});
