@@ -133,6 +133,21 @@ describe("contract", () => {
       head("t", `${zone("staging")}, ${zone("curated")}`) + key,
       "custom property 'zone' is given twice",
     ],
+    [
+      "a decimal in plain Parquet",
+      head("t", `${zone("curated")}, {property: storage, value: parquet}`) +
+        key +
+        line('name: a, physicalType: "decimal(9,2)"'),
+      "storage 'parquet' has no decimals",
+    ],
+    [
+      "a log format whose field is none of its columns",
+      head(
+        "t",
+        `${zone("curated")}, {property: source, value: {kind: logs, formats: [{name: f, prefix: a/, syntax: csv, columns: [t, u], fields: {time: t, request: r}}]}}`,
+      ) + key,
+      "f: 'r' is none of its columns t, u",
+    ],
   ];
   for (const [what, text, message] of cases) {
     it(`refuses ${what}`, () => {

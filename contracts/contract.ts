@@ -2,6 +2,7 @@ import { readFile, readdir } from "node:fs/promises";
 import path from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
+import { logSourceSchema } from "./logFormats.ts";
 import { allowedTypes, type ColumnType, parseColumnType } from "./types.ts";
 
 export type { ColumnType } from "./types.ts";
@@ -91,6 +92,7 @@ const sourceSchema = z.discriminatedUnion("kind", [
     prefix: z.string().min(1),
     dialect: csvDialect.default(() => csvDialect.parse({})),
   }),
+  logSourceSchema,
 ]);
 
 const warehouseSchema = z.looseObject({
@@ -110,7 +112,11 @@ const contractExtras = z.object({
   maxFailedShare: z.number().min(0).max(1).optional(),
   warehouse: warehouseSchema.optional(),
   summaries: z.array(z.object({ dimension: z.string(), measure: z.string() })).default([]),
+  storage: z.enum(["iceberg", "parquet"]).optional(),
 });
+
+/** What is done to a value so that it tells nothing about a person: cut, hashed with a key, or freed of what does. */
+const protections = ["truncate", "hash", "redact"] as const;
 
 const format = z.union([
   z.string().min(1),
@@ -128,6 +134,7 @@ const columnExtras = z.object({
     .optional(),
   partitionTransform: z.enum(transforms).optional(),
   hashExcept: z.array(z.string()).optional(),
+  protect: z.enum(protections).optional(),
 });
 
 export type Document = Readonly<Record<string, unknown>>;
@@ -156,6 +163,7 @@ export interface Column {
   readonly relationships: readonly { readonly table: string; readonly column: string }[];
   /** The column is made here: a hash of the record without these columns. */
   readonly hashExcept?: readonly string[];
+  readonly protect?: (typeof protections)[number];
 }
 
 /** One dataset: the typed view of an ODCS document. */
@@ -167,6 +175,8 @@ export interface Contract {
   readonly description: string;
   /** By default curated with a warehouse table, else staging. */
   readonly zone: (typeof zones)[number];
+  /** Iceberg unless `parquet`: plain files that are only added to, and a table that the deployment makes. */
+  readonly storage?: "iceberg" | "parquet";
   /** The table this dataset is merged into, when it is only a source. */
   readonly feeds?: string;
   readonly precedence?: number;
@@ -305,6 +315,7 @@ function parseColumn(file: string, property: Property, problems: string[]): Colu
     conform: definedOnly(extra.conform ?? {}),
     relationships,
     ...(extra.hashExcept && { hashExcept: extra.hashExcept }),
+    ...(extra.protect && { protect: extra.protect }),
   };
 }
 
@@ -385,6 +396,24 @@ function checkWithin(contract: Omit<Contract, "document">, problems: string[]): 
     }
   }
   const { warehouse } = contract;
+  if (contract.storage === "parquet") {
+    if (warehouse) {
+      problems.push(`${file}: a table of storage 'parquet' is not exported; leave its warehouse out`);
+    }
+    for (const { name: column, partition, type, personal, protect } of columns) {
+      if (personal && !protect) {
+        problems.push(
+          `${file}: column '${column}' is personal and plain Parquet is read by many; say how it is protected: ${protections.join(", ")}`,
+        );
+      }
+      if (partition && partition.transform !== "identity") {
+        problems.push(`${file}: column '${column}': storage 'parquet' knows no partitionTransform`);
+      }
+      if (type.kind === "decimal") {
+        problems.push(`${file}: column '${column}': storage 'parquet' has no decimals; use double or bigint`);
+      }
+    }
+  }
   if (!warehouse) return;
   if (contract.zone === "source") {
     problems.push(

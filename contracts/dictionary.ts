@@ -22,7 +22,7 @@ function keyOf({ keyPosition, partition }: Column): string {
 }
 
 function rowOf(column: Column): string {
-  const { name, physicalType, required, personal, description, sourceName, relationships } = column;
+  const { name, physicalType, required, personal, protect, description, sourceName, relationships } = column;
   const references = relationships.map(({ table, column: other }) => `→ ${code(`${table}.${other}`)}`);
   const cells = [
     code(name) + (personal ? " **personal**" : ""),
@@ -30,7 +30,7 @@ function rowOf(column: Column): string {
     required ? "yes" : "",
     keyOf(column),
     sourceName === name ? "" : code(sourceName),
-    [description, ...references].join(" "),
+    [description, ...(protect ? [`(protected: ${protect})`] : []), ...references].join(" "),
   ];
   return `| ${cells.map(cell).join(" | ")} |`;
 }
@@ -49,6 +49,10 @@ function originOf(
     lines.push(`from exports of the DynamoDB table ${code(source.table)}${list}`);
   }
   if (source?.kind === "csv") lines.push(`from CSV drops below ${code(source.prefix)}`);
+  if (source?.kind === "logs") {
+    const formats = source.formats.map(({ name: format, prefix }) => `${format} (${code(prefix)})`);
+    lines.push(`from the event stream and from drops: ${formats.join(", ")}`);
+  }
   if (recipe !== undefined) lines.push(`prepared by the recipe ${code(`recipes/${recipe}.json`)}`);
   if (feeds !== undefined) lines.push(`merged into ${code(feeds)} with precedence ${precedence ?? 1}`);
   const feeding = sources.filter((one) => one.feeds === name);
@@ -56,9 +60,9 @@ function originOf(
   return lines.length > 0 ? lines : ["computed from other tables"];
 }
 
-function placeOf({ zone, name, warehouse }: Contract): string {
+function placeOf({ zone, name, storage, warehouse }: Contract): string {
   if (zone === "source") return "no table of its own";
-  const lake = `lake: ${code(`${zone}.${name}`)}`;
+  const lake = `lake: ${code(`${zone}.${name}`)}${storage === "parquet" ? ", plain Parquet" : ""}`;
   if (!warehouse) return `${lake}; not in the warehouse`;
   const how = warehouse.load === "merge" ? "merged by key" : `replaced by ${code(warehouse.by ?? "")}`;
   return `${lake}; warehouse: ${code(`stage.${warehouse.table}`)}, read as ${code(`mart.${warehouse.table}`)} (${how})`;

@@ -160,7 +160,7 @@ export async function figuresOf(
   const history = named.get("order_history");
   const transactions = named.get("transactions");
   const lakeTables = contracts
-    .filter(({ zone }) => zone !== "source")
+    .filter(({ zone, storage }) => zone !== "source" && storage !== "parquet")
     .map(({ zone, name }) => `${zone}.lake.${name}`);
   const [rows, storage] = await Promise.all([
     spark.request<Record<string, number>>("table_rows", { tables: lakeTables }),

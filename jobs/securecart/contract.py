@@ -91,6 +91,7 @@ class Contract:
     name: str
     version: str
     zone: str
+    storage: str
     columns: tuple[Column, ...]
     feeds: str
     precedence: int
@@ -118,8 +119,8 @@ class Contract:
 
     @property
     def has_table(self) -> bool:
-        """False for a contract that only describes a source of another table."""
-        return self.zone != "source"
+        """False for a contract of a source of another table, or of plain Parquet, which the deployment makes."""
+        return self.zone != "source" and self.storage == "iceberg"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -237,6 +238,7 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
         name=name,
         version=str(document.get("version", "")),
         zone=zone,
+        storage=str(custom.get("storage", "iceberg")),
         columns=columns,
         feeds=str(custom.get("feeds", name)),
         precedence=int(custom.get("precedence", 1)),
