@@ -141,27 +141,31 @@ export interface Placement {
   readonly securityGroupId: Name;
 }
 
-/** Network interfaces in these subnets with this group: what Lambda and Glue need to put a workload into a VPC. */
-export function networkInterfaces(arns: Arns, { subnetIds, securityGroupId }: Placement): Statement[] {
-  const interfaces = arns.regional("ec2", "network-interface/*");
+/** Interfaces made in these subnets with this group. */
+function createInterfaces(arns: Arns, { subnetIds, securityGroupId }: Placement): Statement {
   // Always three subnets, so that the statement has a known shape before they exist.
   const subnets = [0, 1, 2].map((index) =>
     arns.regional("ec2", pulumi.interpolate`subnet/${subnetIds.apply((ids) => ids[index] ?? ids[0] ?? "")}`),
   );
+  return {
+    sid: "CreateNetworkInterfaces",
+    actions: ["ec2:CreateNetworkInterface"],
+    resources: [
+      arns.regional("ec2", "network-interface/*"),
+      ...subnets,
+      arns.regional("ec2", pulumi.interpolate`security-group/${securityGroupId}`),
+    ],
+  };
+}
+
+/** What Lambda needs to put a function into a VPC. */
+export function functionInterfaces(arns: Arns, placement: Placement): Statement[] {
   return [
-    {
-      sid: "CreateNetworkInterfaces",
-      actions: ["ec2:CreateNetworkInterface"],
-      resources: [
-        interfaces,
-        ...subnets,
-        arns.regional("ec2", pulumi.interpolate`security-group/${securityGroupId}`),
-      ],
-    },
+    createInterfaces(arns, placement),
     {
       sid: "ManageNetworkInterfaces",
       actions: ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"],
-      resources: [interfaces],
+      resources: [arns.regional("ec2", "network-interface/*")],
     },
     {
       // Lambda refuses a role whose right to delete is narrower than every resource id of the account and region.
@@ -172,14 +176,41 @@ export function networkInterfaces(arns: Arns, { subnetIds, securityGroupId }: Pl
     // Describing knows no resources.
     {
       sid: "DescribeNetwork",
+      actions: ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"],
+      resources: ["*"],
+    },
+  ];
+}
+
+/** What Glue needs to put a job into a VPC. */
+export function jobInterfaces(arns: Arns, placement: Placement): Statement[] {
+  return [
+    createInterfaces(arns, placement),
+    {
+      sid: "DeleteNetworkInterfaces",
+      actions: ["ec2:DeleteNetworkInterface"],
+      resources: [arns.regional("ec2", "network-interface/*")],
+    },
+    {
+      sid: "TagNetworkInterfaces",
+      actions: ["ec2:CreateTags"],
+      resources: [arns.regional("ec2", "network-interface/*")],
+      conditions: { "ForAllValues:StringEquals": { "aws:TagKeys": ["aws-glue-service-resource"] } },
+    },
+    {
+      sid: "DescribeVpc",
+      actions: ["ec2:DescribeVpcAttribute"],
+      resources: [arns.regional("ec2", "vpc/*")],
+    },
+    // The other describing calls know no resources.
+    {
+      sid: "DescribeNetwork",
       actions: [
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeRouteTables",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSubnets",
-        "ec2:DescribeVpcAttribute",
         "ec2:DescribeVpcEndpoints",
-        "ec2:DescribeVpcs",
       ],
       resources: ["*"],
     },

@@ -2,7 +2,7 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Artifact } from "../package/artifacts.ts";
 import {
-  networkInterfaces,
+  functionInterfaces,
   noNetworkFromCode,
   type Placement,
   sendTo,
@@ -86,7 +86,7 @@ export class PrivateFunction extends pulumi.ComponentResource {
             writeLogs(arns, [this.logGroup.name]),
             sendTraces,
             sendTo(arns, args.failures.name),
-            ...networkInterfaces(arns, args.network),
+            ...functionInterfaces(arns, args.network),
             noNetworkFromCode(arns.regional("lambda", `function:${name}`)),
           ],
           keys: [useKeyThrough(arns, args.dataKeyArn, ["dynamodb", "lambda", "s3", "sqs"])],

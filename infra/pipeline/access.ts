@@ -31,7 +31,6 @@ export const workloadActions = [
   "ec2:DescribeSubnets",
   "ec2:DescribeVpcAttribute",
   "ec2:DescribeVpcEndpoints",
-  "ec2:DescribeVpcs",
   "ec2:UnassignPrivateIpAddresses",
   "glue:BatchStopJobRun",
   "glue:CreateTable",

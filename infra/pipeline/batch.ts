@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import {
   commitCatalog,
   createTables,
-  networkInterfaces,
+  jobInterfaces,
   type Placement,
   readArea,
   readCatalog,
@@ -412,13 +412,7 @@ export class Batch extends pulumi.ComponentResource {
             arns.regional("glue", pulumi.interpolate`connection/${connection}`),
           ],
         },
-        ...networkInterfaces(arns, args.network),
-        {
-          sid: "TagNetworkInterfaces",
-          actions: ["ec2:CreateTags"],
-          resources: [arns.regional("ec2", "network-interface/*")],
-          conditions: { "ForAllValues:StringEquals": { "aws:TagKeys": ["aws-glue-service-resource"] } },
-        },
+        ...jobInterfaces(arns, args.network),
       ];
     }
 

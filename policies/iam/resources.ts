@@ -1,0 +1,190 @@
+/** Rules on policies of buckets, keys, queues, topics and secrets. */
+import { each, type Reader } from "../reader.ts";
+import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
+import type { StackView } from "../stack.ts";
+import type { PolicyStatement } from "./document.ts";
+import { accountOf, actionsOf, namesAnyone, ownStatements, resourceTypes, restrictingKeys } from "./union.ts";
+import { hasWildcard } from "./actions.ts";
+
+const keyTypes = ["aws:kms/key:Key", "aws:kms/keyPolicy:KeyPolicy"];
+const otherTypes = resourceTypes.filter((type) => !keyTypes.includes(type));
+
+const allowed =
+  (ask: (statement: PolicyStatement, stack: StackView) => readonly Defect[]): Check =>
+  (resource, stack) => {
+    if (!resource.has("policy")) return notApplicable;
+    return each(
+      ownStatements(resource).filter(({ effect }) => effect === "Allow"),
+      (statement) => ask(statement, stack),
+    );
+  };
+
+/** Keys that say for whom a call is made, or who makes it. */
+const callerKeys = [
+  "aws:principalaccount",
+  "aws:principalarn",
+  "aws:principalorgid",
+  "aws:sourceaccount",
+  "aws:sourcearn",
+  "aws:sourceowner",
+  "aws:sourceorgid",
+  "kms:calleraccount",
+  "kms:viaservice",
+];
+const limited = (statement: PolicyStatement): boolean => {
+  const keys = restrictingKeys(statement);
+  return callerKeys.some((key) => keys.has(key));
+};
+
+const notAnyone = allowed((statement) =>
+  namesAnyone(statement) && !limited(statement)
+    ? [{ detail: `Principal::*::${statement.id}`, message: `statement ${statement.id} allows anyone` }]
+    : [],
+);
+
+const ownAccount = allowed((statement, { account }) =>
+  (statement.principals.AWS ?? [])
+    .filter((principal) => {
+      const owner = accountOf(principal);
+      return owner !== undefined && account.accountId !== undefined && owner !== account.accountId;
+    })
+    .map((principal) => ({
+      detail: `Principal::${principal}`,
+      message: `statement ${statement.id} allows another account's ${principal}`,
+    })),
+);
+
+/** Services that call for one account's resources and say for which. */
+const forAccount = allowed((statement) => {
+  const keys = restrictingKeys(statement);
+  const context = [...keys].some((key) => key.startsWith("kms:encryptioncontext"));
+  if (limited(statement) || context) return [];
+  return (statement.principals.Service ?? []).map((service) => ({
+    detail: `Service::${service}`,
+    message: `statement ${statement.id} allows ${service} for any account: no aws:SourceAccount or aws:SourceArn`,
+  }));
+});
+
+const exactActions = allowed((statement) =>
+  statement.notActions.length > 0
+    ? [
+        {
+          detail: `NotAction::${statement.notActions.join(",")}`,
+          message: `statement ${statement.id} allows all actions but ${statement.notActions.join(", ")}`,
+        },
+      ]
+    : statement.actions.filter(hasWildcard).map((action) => ({
+        detail: `Action::${action}`,
+        message: `statement ${statement.id} allows '${action}'`,
+      })),
+);
+
+const isRoot = (principal: string): boolean => /^\d{12}$|:root$/.test(principal);
+
+/** In a key's policy, all of KMS is for the account itself, which then decides by IAM. */
+const keyActions = allowed((statement) => {
+  const principals = Object.values(statement.principals).flat();
+  if (principals.length > 0 && principals.every(isRoot)) return [];
+  return [
+    ...statement.actions.filter(
+      (action) => hasWildcard(action) && !/^kms:(GenerateDataKey|ReEncrypt)\*$/i.test(action),
+    ),
+    ...statement.notActions,
+  ].map((action) => ({
+    detail: `Action::${action}`,
+    message: `statement ${statement.id} allows '${action}' to ${principals.join(", ") || "all but some"}`,
+  }));
+});
+
+/** Without the account in its policy, a key cannot be managed any more: not even by those who made it. */
+const keyManaged: Check = (key: Reader) => {
+  if (!key.has("policy")) return notApplicable;
+  const statements = ownStatements(key);
+  const managed = statements.some(
+    (statement) =>
+      statement.effect === "Allow" &&
+      (statement.principals.AWS ?? []).some((principal) => isRoot(principal)) &&
+      actionsOf(statement).includes("kms:PutKeyPolicy"),
+  );
+  return managed || statements.length === 0 ? [] : "the key's account may not manage the key";
+};
+
+const base = {
+  category: "least privilege",
+  level: "mandatory",
+  scope: "stack",
+} as const;
+
+export const resourcePolicyRules: readonly Rule[] = [
+  {
+    ...base,
+    id: "iam-resource-policy-no-anyone",
+    title: "No policy of a resource allows anyone",
+    severity: "critical",
+    controls: [
+      { framework: "checkov", id: "CKV_AWS_70" },
+      { framework: "checkov", id: "CKV_AWS_33" },
+      { framework: "FSBP", id: "S3.2" },
+      { framework: "FSBP", id: "KMS.5" },
+    ],
+    remedy: "Name the principals, or add a condition on their account or organisation.",
+    link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_identity-vs-resource.html",
+    types: [...resourceTypes],
+    checks: [notAnyone],
+  },
+  {
+    ...base,
+    id: "iam-resource-policy-own-account",
+    title: "No policy of a resource allows another account",
+    severity: "high",
+    controls: [{ framework: "FSBP", id: "S3.6" }],
+    remedy: "Leave the account out; what must be shared gets a role with an external id.",
+    link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies-cross-account-resource-access.html",
+    types: [...resourceTypes],
+    checks: [ownAccount],
+  },
+  {
+    ...base,
+    id: "iam-resource-policy-service-source",
+    title: "A service uses a resource on behalf of this account only",
+    severity: "medium",
+    controls: [{ framework: "none", id: "aws:SourceAccount" }],
+    remedy: "Add a condition on aws:SourceArn or aws:SourceAccount (or, for a key, its encryption context).",
+    link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html",
+    types: [...resourceTypes],
+    checks: [forAccount],
+  },
+  {
+    ...base,
+    id: "iam-resource-policy-exact-actions",
+    title: "Policies of resources name their actions",
+    severity: "high",
+    controls: [{ framework: "checkov", id: "CKV_AWS_168" }],
+    remedy: "List the actions that the principal calls.",
+    link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
+    types: otherTypes,
+    checks: [exactActions],
+  },
+  {
+    ...base,
+    id: "iam-key-policy-exact-actions",
+    title: "A key's policy gives all of KMS to its own account alone",
+    severity: "high",
+    controls: [{ framework: "checkov", id: "CKV_AWS_33" }],
+    remedy: "List the actions that the principal calls.",
+    link: "https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html",
+    types: keyTypes,
+    checks: [keyActions],
+  },
+  {
+    ...base,
+    id: "iam-key-policy-managed",
+    title: "A key can be managed by its own account",
+    severity: "high",
+    controls: [{ framework: "none", id: "lockout" }],
+    remedy: "Allow kms:* to the account's root, which leaves the decision to IAM.",
+    link: "https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-root-enable-iam",
+    types: keyTypes,
+    checks: [keyManaged],
+  },
+];

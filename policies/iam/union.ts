@@ -1,0 +1,144 @@
+/** What a role may do: every policy of it, wherever in the stack it is written. */
+import { type Reader, UnknownValue } from "../reader.ts";
+import type { StackView } from "../stack.ts";
+import { expand, matches } from "./actions.ts";
+import { DocumentError, type PolicyStatement, parseDocument } from "./document.ts";
+
+export const roleType = "aws:iam/role:Role";
+export const policyType = "aws:iam/policy:Policy";
+export const rolePolicyType = "aws:iam/rolePolicy:RolePolicy";
+export const attachmentType = "aws:iam/rolePolicyAttachment:RolePolicyAttachment";
+
+/** Types that carry a policy of an identity, in `policy`. */
+export const identityTypes = [
+  rolePolicyType,
+  policyType,
+  "aws:iam/userPolicy:UserPolicy",
+  "aws:iam/groupPolicy:GroupPolicy",
+] as const;
+
+/** Types that carry a policy of a resource, in `policy`. */
+export const resourceTypes = [
+  "aws:s3/bucketPolicy:BucketPolicy",
+  "aws:kms/key:Key",
+  "aws:kms/keyPolicy:KeyPolicy",
+  "aws:sqs/queuePolicy:QueuePolicy",
+  "aws:sqs/queue:Queue",
+  "aws:sns/topicPolicy:TopicPolicy",
+  "aws:sns/topic:Topic",
+  "aws:secretsmanager/secretPolicy:SecretPolicy",
+  "aws:secretsmanager/secret:Secret",
+  "aws:glue/resourcePolicy:ResourcePolicy",
+  "aws:cloudwatch/eventBusPolicy:EventBusPolicy",
+  "aws:kinesis/resourcePolicy:ResourcePolicy",
+  "aws:dynamodb/resourcePolicy:ResourcePolicy",
+] as const;
+
+/** The statements of a document; none where it is no document, which a rule of its own reports. */
+function tolerant(document: unknown): readonly PolicyStatement[] {
+  if (document === undefined) return [];
+  try {
+    return parseDocument(document);
+  } catch (error) {
+    if (error instanceof DocumentError) return [];
+    throw error;
+  }
+}
+
+/** The policy documents written in a resource itself, by path. */
+export function documentPaths(resource: Reader): readonly string[] {
+  if (resource.resource.type !== roleType) return resource.has("policy") ? ["policy"] : [];
+  return resource.list("inlinePolicies").map((_, index) => `inlinePolicies[${index}].policy`);
+}
+
+/** The identity statements written in a resource itself. @throws UnknownValue */
+export function ownStatements(resource: Reader): readonly PolicyStatement[] {
+  return documentPaths(resource).flatMap((path) => tolerant(resource.raw(path)));
+}
+
+/** The statements of a trust policy. @throws UnknownValue */
+export const trustOf = (role: Reader): readonly PolicyStatement[] => tolerant(role.raw("assumeRolePolicy"));
+
+/** Policies of the stack that are attached to a role. */
+function attachedPolicies(role: Reader, stack: StackView): readonly Reader[] {
+  return stack.attached(attachmentType, "role", role).flatMap((attachment) => {
+    const policy = stack.target(attachment, "policyArn", policyType);
+    return policy ? [policy] : [];
+  });
+}
+
+/** Every statement of a role: inline, in resources of their own, and attached. @throws UnknownValue */
+export function unionOf(role: Reader, stack: StackView): readonly PolicyStatement[] {
+  return [role, ...stack.attached(rolePolicyType, "role", role), ...attachedPolicies(role, stack)].flatMap(
+    ownStatements,
+  );
+}
+
+/** The policy that bounds a role; undefined when it has none, or one of outside the stack. */
+export const boundaryOf = (role: Reader, stack: StackView): Reader | undefined =>
+  role.has("permissionsBoundary") ? stack.target(role, "permissionsBoundary", policyType) : undefined;
+
+/** Whether a managed policy bounds roles and gives nobody anything. */
+export function onlyBounds(policy: Reader, stack: StackView): boolean {
+  if (policy.resource.type !== policyType) return false;
+  const named = (from: Reader, path: string): boolean => {
+    try {
+      return from.has(path) && stack.refers(from, path, policy);
+    } catch (error) {
+      // What is not known might attach it.
+      if (error instanceof UnknownValue) return path === "policyArn";
+      throw error;
+    }
+  };
+  return (
+    stack.ofType(roleType).some((role) => named(role, "permissionsBoundary")) &&
+    !stack.ofType(attachmentType).some((attachment) => named(attachment, "policyArn"))
+  );
+}
+
+/** Whether a statement names this action, by pattern or by leaving it out of `NotAction`. */
+export function names(statement: PolicyStatement, action: string): boolean {
+  if (statement.notActions.length > 0)
+    return !statement.notActions.some((pattern) => matches(pattern, action, true));
+  return statement.actions.some((pattern) => matches(pattern, action, true));
+}
+
+/** Names of all actions that a statement allows, its patterns expanded. Those that IAM does not know are left out. */
+export function actionsOf(statement: PolicyStatement): readonly string[] {
+  const patterns = statement.notActions.length > 0 ? ["*"] : statement.actions;
+  const found = patterns.flatMap(expand).map(({ name }) => name);
+  return [...new Set(found)].filter((name) => names(statement, name));
+}
+
+/** Keys of a statement's conditions that restrict it: those of an operator that a missing key does not satisfy. */
+export function restrictingKeys(statement: PolicyStatement): ReadonlySet<string> {
+  const strict = Object.entries(statement.conditions).filter(
+    ([operator]) =>
+      !/IfExists$/i.test(operator) && !/Not/i.test(operator) && !/^ForAllValues:/i.test(operator),
+  );
+  return new Set(
+    strict.flatMap(([, keys]) =>
+      Object.entries(keys)
+        .filter(([, values]) => values.length > 0 && !values.includes("*"))
+        .map(([key]) => key),
+    ),
+  );
+}
+
+/** Whether anyone in the world may be meant by a statement's principals. */
+export const namesAnyone = (statement: PolicyStatement): boolean =>
+  Object.values(statement.principals).some((list) => list.includes("*")) ||
+  Object.keys(statement.notPrincipals).length > 0;
+
+/** The account of a principal, an ARN or twelve digits. */
+export const accountOf = (principal: string): string | undefined =>
+  /^\d{12}$/.test(principal) ? principal : principal.match(/^arn:[^:]*:[^:]*:[^:]*:(\d{12}):/)?.[1];
+
+/** Whether a role is CI's: trusted through an identity provider's tokens alone. */
+export function isDeployer(role: Reader): boolean {
+  const allowed = trustOf(role).filter(({ effect }) => effect === "Allow");
+  return (
+    allowed.length > 0 &&
+    allowed.every(({ principals }) => Object.keys(principals).every((kind) => kind === "Federated"))
+  );
+}
