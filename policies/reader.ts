@@ -70,6 +70,11 @@ export class Reader {
     return value !== undefined && value !== "";
   }
 
+  /** Whether the value is known, be it absent. */
+  isKnown(path: string): boolean {
+    return this.#walk(path) !== unknown;
+  }
+
   text(path: string): string | undefined {
     const value = this.raw(path);
     if (value === undefined || value === "") return undefined;
