@@ -90,7 +90,11 @@ const isPlain = (error: Error): boolean =>
 
 main().catch((error: unknown) => {
   const text =
-    error instanceof Error ? (isPlain(error) ? error.message : (error.stack ?? error.message)) : String(error);
+    error instanceof Error
+      ? isPlain(error)
+        ? error.message
+        : (error.stack ?? error.message)
+      : String(error);
   process.stderr.write(`policy: ${text}\n${error instanceof UsageError ? `\n${usage}` : ""}`);
   process.exitCode = 2;
 });
