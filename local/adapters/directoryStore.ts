@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream, type Dirent, type Stats } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants, createReadStream, type Dirent, type Stats } from "node:fs";
+import { access, copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
+import type { ByteStore, OpenObject } from "../../functions/shared/byteStore.ts";
 import {
   type ObjectInfo,
   ObjectNotFoundError,
@@ -19,7 +20,7 @@ function unreadable(bucket: string, key: string, error: unknown): Error {
 }
 
 /** An object store in a directory: each bucket is a folder under the root, each key a file's path in it. */
-export class DirectoryStore implements ObjectStore {
+export class DirectoryStore implements ObjectStore, ByteStore {
   readonly root: string;
 
   constructor(root: string) {
@@ -53,14 +54,35 @@ export class DirectoryStore implements ObjectStore {
     await this.putBytes(bucket, key, Buffer.from(text, "utf8"));
   }
 
+  async open(bucket: string, key: string): Promise<OpenObject> {
+    const file = this.pathOf(bucket, key);
+    try {
+      const { size, mtimeMs } = await stat(file);
+      // A stream says that it cannot read only when it is read.
+      await access(file, constants.R_OK);
+      return { body: createReadStream(file), size, lastModified: Math.floor(mtimeMs) };
+    } catch (error) {
+      if (isMissing(error)) throw new ObjectNotFoundError(bucket, key);
+      throw unreadable(bucket, key, error);
+    }
+  }
+
+  putFile(bucket: string, key: string, file: string): Promise<void> {
+    return this.#put(bucket, key, (temporary) => copyFile(file, temporary));
+  }
+
+  putBytes(bucket: string, key: string, bytes: Uint8Array): Promise<void> {
+    return this.#put(bucket, key, (temporary) => writeFile(temporary, bytes));
+  }
+
   /** Writes the whole object, atomically as S3 does: a file beside the buckets is moved into place. */
-  async putBytes(bucket: string, key: string, bytes: Uint8Array): Promise<void> {
+  async #put(bucket: string, key: string, write: (temporary: string) => Promise<void>): Promise<void> {
     const target = this.pathOf(bucket, key);
     const temporary = path.join(this.root, ".tmp", randomUUID());
     await mkdir(path.dirname(temporary), { recursive: true });
     await mkdir(path.dirname(target), { recursive: true });
     try {
-      await writeFile(temporary, bytes);
+      await write(temporary);
       await rename(temporary, target);
     } finally {
       await rm(temporary, { force: true });

@@ -1,0 +1,12 @@
+/** Remembers what a pure function answered. Forgets everything when it holds too much, which is rare and cheap. */
+export function remembered<Key, Value>(compute: (key: Key) => Value, most = 20_000): (key: Key) => Value {
+  const known = new Map<Key, Value>();
+  return (key) => {
+    const held = known.get(key);
+    if (held !== undefined || known.has(key)) return held as Value;
+    const value = compute(key);
+    if (known.size >= most) known.clear();
+    known.set(key, value);
+    return value;
+  };
+}
