@@ -164,6 +164,25 @@ const groups = {
     /** Spare capacity at two thirds of the price; starts later. */
     flex: on,
   }),
+  stream: z.strictObject({
+    /** False leaves streams and their readers out: the one thing that bills by the hour beside the endpoints. */
+    enabled: on,
+    /** Starts the streaming job when it is not running; false leaves that to a person. */
+    keepRunning: on,
+    capacity: z
+      .union([z.literal("on-demand"), z.int().min(1).max(200)])
+      .describe("on-demand, or 1 to 200 shards of a stream (1 MB or 1,000 records a second each)"),
+    retentionHours: whole(24, 8760, "hours"),
+    workerType: oneOf(["G.025X", "G.1X", "G.2X"]),
+    maxWorkers: whole(2, 50, "workers"),
+    /** When Glue may end the job and start it anew, which it does after seven days. */
+    maintenanceWindow: z
+      .string()
+      .regex(/^(Sun|Mon|Tue|Wed|Thu|Fri|Sat):([0-9]|1[0-9]|2[0-3])$/)
+      .describe("a weekday and an hour in UTC, for example Sun:3"),
+    /** What reads a stream may be so far behind before an alarm. */
+    lagMinutes: whole(1, 1440, "minutes"),
+  }),
   functions: z.strictObject({
     memoryMegabytes: whole(128, 10240, "MB"),
     reservedConcurrency: whole(1, 100, "executions"),

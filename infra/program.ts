@@ -156,6 +156,7 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
       dynamodb: { adoptTables: config.dynamodb.adopt, recoveryDays: config.dynamodb.recoveryDays },
       lakeRetention: config.lake,
       jobSize: config.batch,
+      stream: config.stream,
       functions: {
         memoryMegabytes: config.functions.memoryMegabytes,
         reservedConcurrency: config.functions.reservedConcurrency,
@@ -163,7 +164,11 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
       schedule: config.schedule,
       slowRunMinutes: config.workflow.slowAfterMinutes,
       warehouse: config.warehouse,
-      monitoring: { emails: config.monitoring.emails, monthlyBudgetUsd: config.monitoring.monthlyBudgetUsd },
+      monitoring: {
+        emails: config.monitoring.emails,
+        monthlyBudgetUsd: config.monitoring.monthlyBudgetUsd,
+        streamLagMinutes: config.stream.lagMinutes,
+      },
       logRetentionDays: config.monitoring.logRetentionDays,
       safety: { protect: config.protectData, destroyData: config.destroyDataOf === name },
       accountBaseline: config.accountBaseline,

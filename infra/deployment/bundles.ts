@@ -6,6 +6,7 @@ const handler = (folder: string): string => path.join(import.meta.dirname, folde
 /** Functions that a deployment calls. */
 export const deploymentBundles = {
   publishRecipe: { entry: handler("publish-recipe") },
+  keepRunning: { entry: handler("keep-running") },
   migrateLake: { entry: handler("migrate-lake") },
   migrateWarehouse: {
     entry: handler("migrate-warehouse"),

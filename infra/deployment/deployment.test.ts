@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { contractsBundle, contractsDir } from "../../contracts/bundle.ts";
+import { keepRunning } from "./keep-running/handler.ts";
 import { migrateLake } from "./migrate-lake/handler.ts";
 import { migrateWarehouse } from "./migrate-warehouse/handler.ts";
 import { publishRecipe } from "./publish-recipe/handler.ts";
@@ -68,6 +69,71 @@ describe("migrating the lake", () => {
       expect(message).to.contain(state).and.contain("column x cannot change").and.contain("deploy again");
     });
   }
+});
+
+describe("keeping a streaming job running", () => {
+  /** Glue with runs in these states; a stopped run needs two looks to end. */
+  const glue = (states: string[], onStart: () => unknown = () => ({ JobRunId: "jr_new" })) => {
+    const left = [...states];
+    return api(({ target }) => {
+      if (target === "AWSGlue.StartJobRun") return onStart();
+      if (target === "AWSGlue.BatchStopJobRun") {
+        left.splice(0, left.length, "STOPPING", "STOPPED");
+        return {};
+      }
+      const JobRuns = left.map((JobRunState, index) => ({ Id: `jr_${index}`, JobRunState }));
+      if (left[0] === "STOPPING") left.shift();
+      return { JobRuns };
+    });
+  };
+  const operations = (asked: ApiRequest[]): string[] =>
+    asked.map(({ target }) => target?.replace("AWSGlue.", "") ?? "");
+  const pause = async (): Promise<void> => {};
+
+  it("starts it when no run is active", async () => {
+    const { call, asked } = glue(["FAILED", "STOPPED"]);
+    expect(await keepRunning({ job: "j", start: true }, call, pause)).to.deep.equal({ runId: "jr_new" });
+    expect(operations(asked)).to.deep.equal(["GetJobRuns", "GetJobRuns", "StartJobRun"]);
+  });
+
+  for (const state of ["STARTING", "RUNNING", "WAITING", "STOPPING"]) {
+    it(`leaves a run alone that is ${state}`, async () => {
+      const { call, asked } = glue([state]);
+      expect(await keepRunning({ job: "j", start: true }, call, pause)).to.deep.equal({});
+      expect(operations(asked)).to.deep.equal(["GetJobRuns"]);
+    });
+  }
+
+  it("ends a run and starts the next when the code changed, also where a person starts the job", async () => {
+    const { call, asked } = glue(["RUNNING", "STOPPED"]);
+    const answer = await keepRunning({ job: "j", start: false, restart: true }, call, pause);
+    expect(answer).to.deep.equal({ runId: "jr_new" });
+    expect(operations(asked)).to.deep.equal([
+      "GetJobRuns",
+      "BatchStopJobRun",
+      "GetJobRuns",
+      "GetJobRuns",
+      "StartJobRun",
+    ]);
+    expect(asked[1]?.body).to.deep.equal({ JobName: "j", JobRunIds: ["jr_0"] });
+  });
+
+  it("starts nothing at a deployment while nothing runs and a person starts the job", async () => {
+    const { call, asked } = glue(["STOPPED"]);
+    expect(await keepRunning({ job: "j", start: false, restart: true }, call, pause)).to.deep.equal({});
+    expect(operations(asked)).to.deep.equal(["GetJobRuns"]);
+  });
+
+  it("is content when somebody else was faster, and passes any other refusal on", async () => {
+    const refuse = (code: string) => () => {
+      throw new ApiError({ service: "glue", method: "POST", path: "/" }, 400, `{"__type":"${code}"}`);
+    };
+    const { call } = glue([], refuse("ConcurrentRunsExceededException"));
+    expect(await keepRunning({ job: "j", start: true }, call, pause)).to.deep.equal({});
+    const denied = glue([], refuse("AccessDeniedException"));
+    const { message } = await failure(keepRunning({ job: "j", start: true }, denied.call, pause));
+    expect(message).to.contain("AccessDenied");
+  });
 });
 
 describe("migrating the warehouse", () => {

@@ -238,6 +238,15 @@ export function noNetworkFromCode(functionArn: pulumi.Output<string>): Statement
   };
 }
 
+/** What reading a Kinesis stream takes. */
+export const readStreamActions = [
+  "kinesis:DescribeStream",
+  "kinesis:DescribeStreamSummary",
+  "kinesis:GetRecords",
+  "kinesis:GetShardIterator",
+  "kinesis:ListShards",
+] as const;
+
 /** Sends messages to a queue. */
 export function sendTo(arns: Arns, queue: Name): Statement {
   return {

@@ -9,6 +9,7 @@ import {
   readArea,
   readCatalog,
   readSecret,
+  readStreamActions,
   useKeyThrough,
   writeArea,
   writeLogs,
@@ -17,7 +18,16 @@ import { type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
 import { type Artifact, packagePython, sha256 } from "../package/artifacts.ts";
-import { type Areas, type JobName, jobs, jobsPackage, type JobSpec, scriptOf } from "./jobs.ts";
+import {
+  type Areas,
+  checkpoints,
+  type JobName,
+  jobs,
+  jobsPackage,
+  type JobSpec,
+  scriptOf,
+  type StreamName,
+} from "./jobs.ts";
 import { type Zone, zones } from "./lake.ts";
 import type { PrivateServices } from "./network.ts";
 
@@ -36,6 +46,19 @@ export const batchServices: PrivateServices = {
   monitoring: ["cloudwatch:PutMetricData"],
   secretsmanager: ["secretsmanager:GetSecretValue"],
 };
+
+/** What a streaming job calls beside that. */
+export const streamingServices: PrivateServices = { "kinesis-streams": readStreamActions };
+
+/** Size of a streaming job, which runs until it is stopped. */
+export interface StreamingSize {
+  /** @default "G.025X" */
+  readonly workerType?: pulumi.Input<string>;
+  /** Workers at most; auto scaling uses fewer when that is enough. @default 2 */
+  readonly maxWorkers?: pulumi.Input<number>;
+  /** When Glue may end and start it, which it does after seven days: weekday and hour in UTC. @default "Sun:3" */
+  readonly maintenanceWindow?: pulumi.Input<string>;
+}
 
 /** Size and patience of a job. */
 export interface JobSize {
@@ -56,6 +79,9 @@ export interface BatchArgs {
   /** Jobs to deploy. A job whose script does not exist is an error. */
   readonly jobs: readonly JobName[];
   readonly size?: JobSize;
+  readonly streamingSize?: StreamingSize;
+  /** The Kinesis streams that streaming jobs read. @default {} */
+  readonly streamArns?: Readonly<Partial<Record<StreamName, pulumi.Input<string>>>>;
   readonly bucketNames: Readonly<Record<Zone, pulumi.Input<string>>>;
   readonly databaseNames: Readonly<Record<"staging" | "curated", pulumi.Input<string>>>;
   readonly dataKeyArn: pulumi.Input<string>;
@@ -85,6 +111,18 @@ export interface BatchArgs {
   readonly packageDir?: string;
   readonly transform?: { readonly job?: Transform<aws.glue.JobArgs> };
 }
+
+/** What batch and streaming jobs have each their own of. */
+type OwnCommand = Pick<
+  aws.glue.JobArgs,
+  | "command"
+  | "executionClass"
+  | "maintenanceWindow"
+  | "notificationProperty"
+  | "numberOfWorkers"
+  | "timeout"
+  | "workerType"
+>;
 
 /** A deployed job. */
 export interface DeployedJob {
@@ -225,13 +263,8 @@ export class Batch extends pulumi.ComponentResource {
             description: spec.description,
             roleArn: role.arn,
             glueVersion: "5.1",
-            command: { name: "glueetl", scriptLocation: uriOf(object), pythonVersion: "3" },
-            executionClass: (size.flex ?? false) ? "FLEX" : "STANDARD",
+            ...(spec.stream === undefined ? batchCommand(object) : streamingCommand(object)),
             executionProperty: { maxConcurrentRuns: spec.concurrency },
-            workerType: size.workerType ?? "G.1X",
-            numberOfWorkers: size.maxWorkers ?? 4,
-            timeout: size.timeoutMinutes ?? 60,
-            notificationProperty: { notifyDelayAfter: size.slowAfterMinutes ?? 30 },
             // The workflow retries: a second run that Glue starts by itself would be none of the execution's.
             maxRetries: 0,
             securityConfiguration: security.name,
@@ -242,6 +275,28 @@ export class Batch extends pulumi.ComponentResource {
         ),
       );
       return { job: deployed, role, logGroups };
+    }
+
+    function batchCommand(script: aws.s3.BucketObjectv2): OwnCommand {
+      return {
+        command: { name: "glueetl", scriptLocation: uriOf(script), pythonVersion: "3" },
+        executionClass: (size.flex ?? false) ? "FLEX" : "STANDARD",
+        workerType: size.workerType ?? "G.1X",
+        numberOfWorkers: size.maxWorkers ?? 4,
+        timeout: size.timeoutMinutes ?? 60,
+        notificationProperty: { notifyDelayAfter: size.slowAfterMinutes ?? 30 },
+      };
+    }
+
+    function streamingCommand(script: aws.s3.BucketObjectv2): OwnCommand {
+      const own = args.streamingSize ?? {};
+      return {
+        command: { name: "gluestreaming", scriptLocation: uriOf(script), pythonVersion: "3" },
+        executionClass: "STANDARD",
+        workerType: own.workerType ?? "G.025X",
+        numberOfWorkers: own.maxWorkers ?? 2,
+        maintenanceWindow: own.maintenanceWindow ?? "Sun:3",
+      };
     }
 
     function createLogGroup(own: string, group: string): aws.cloudwatch.LogGroup {
@@ -288,7 +343,18 @@ export class Batch extends pulumi.ComponentResource {
         ...(spec.arguments.includes("geo-database") && { "--geo-database": uriOf(geo) }),
         ...(spec.arguments.includes("mysql") &&
           mysql && { "--mysql-url": mysql.url, "--mysql-secret": mysql.secretArn }),
+        ...(spec.stream !== undefined && {
+          "--stream-arn": streamArn(spec.stream),
+          "--checkpoint": pulumi.interpolate`s3://${args.bucketNames.staging}/${checkpoints}`,
+        }),
       };
+    }
+
+    function streamArn(stream: StreamName): pulumi.Input<string> {
+      const arn = args.streamArns?.[stream];
+      if (arn === undefined)
+        throw new pulumi.RunError(`${name}: 'streamArns' has no ${stream}, which a job reads`);
+      return arn;
     }
 
     /** Extensions and catalogs, which Spark reads when its JVM starts: they cannot be given with a run. */
@@ -345,6 +411,12 @@ export class Batch extends pulumi.ComponentResource {
             ],
             runtime: runtimeStatements(logGroups, connection),
             ...(wantsMysql && mysql && { secret: secretStatements(mysql) }),
+            ...(spec.stream !== undefined && {
+              stream: [
+                { sid: "ReadStream", actions: readStreamActions, resources: [streamArn(spec.stream)] },
+                useKeyThrough(arns, args.dataKeyArn, ["kinesis"], "stream"),
+              ],
+            }),
           },
         },
         { parent },

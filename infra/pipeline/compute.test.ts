@@ -19,7 +19,7 @@ import {
 } from "../testing.ts";
 import { Batch, type BatchArgs } from "./batch.ts";
 import { Functions, functionNames } from "./functions.ts";
-import { jobNames, jobs, jobsPackage, scriptOf } from "./jobs.ts";
+import { jobs, jobsPackage } from "./jobs.ts";
 import { LakeMigration } from "./lake-migration.ts";
 import { Sources, type SourcesArgs, sourceTables } from "./sources.ts";
 import { contractsDir, loadAll } from "../../contracts/bundle.ts";
@@ -289,10 +289,6 @@ describe("Batch", () => {
     };
     expect(await commandOf("print(1)\n")).to.deep.equal(await commandOf("print(1)\n"));
     expect(await commandOf("print(1)\n")).not.to.deep.equal(await commandOf("print(2)\n"));
-  });
-
-  it("has a script for every job", () => {
-    expect(jobNames.filter((job) => scriptOf(job) === undefined)).to.deep.equal([]);
   });
 });
 

@@ -129,6 +129,21 @@ export function deploymentStatements(
         resources: [arns.regional("dynamodb", `table/${name}-*`)],
       },
       {
+        sid: "Streams",
+        actions: [
+          "kinesis:AddTagsToStream",
+          "kinesis:CreateStream",
+          "kinesis:DecreaseStreamRetentionPeriod",
+          "kinesis:DescribeStreamSummary",
+          "kinesis:IncreaseStreamRetentionPeriod",
+          "kinesis:ListTagsForStream",
+          "kinesis:StartStreamEncryption",
+          "kinesis:UpdateShardCount",
+          "kinesis:UpdateStreamMode",
+        ],
+        resources: [arns.regional("kinesis", `stream/${name}-*`)],
+      },
+      {
         sid: "TaggedKeys",
         actions: [
           "kms:CreateGrant",
@@ -278,13 +293,16 @@ export function deploymentStatements(
         sid: "Schedules",
         actions: [
           "scheduler:CreateSchedule",
+          "scheduler:CreateScheduleGroup",
           "scheduler:GetSchedule",
           "scheduler:GetScheduleGroup",
           "scheduler:UpdateSchedule",
         ],
         resources: [
           arns.regional("scheduler", `schedule/${name}/*`),
+          arns.regional("scheduler", `schedule/${name}-*/*`),
           arns.regional("scheduler", `schedule-group/${name}`),
+          arns.regional("scheduler", `schedule-group/${name}-*`),
         ],
       },
       {

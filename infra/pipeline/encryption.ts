@@ -23,6 +23,7 @@ export interface EncryptionArgs {
 const dataServices = [
   "dynamodb",
   "glue",
+  "kinesis",
   "lambda",
   "redshift",
   "redshift-serverless",

@@ -9,7 +9,14 @@ import { type Artifact, bundleFunctions, type BundleSpec, sha256 } from "../pack
 import { deploymentBundles } from "../deployment/bundles.ts";
 import { Access } from "./access.ts";
 import { AccountBaseline } from "./account-baseline.ts";
-import { Batch, type BatchArgs, batchServices, type JobSize } from "./batch.ts";
+import {
+  Batch,
+  type BatchArgs,
+  batchServices,
+  type JobSize,
+  type StreamingSize,
+  streamingServices,
+} from "./batch.ts";
 import { Catalog } from "./catalog.ts";
 import { Encryption } from "./encryption.ts";
 import {
@@ -21,7 +28,7 @@ import {
   functionServices,
   handlerOf,
 } from "./functions.ts";
-import { type JobName, jobNames, jobs, scriptOf } from "./jobs.ts";
+import { type JobName, jobNames, jobs, type JobSpec, scriptOf, type StreamName } from "./jobs.ts";
 import { Lake, type LakeRetention } from "./lake.ts";
 import { LakeMigration, lakeMigrationServices } from "./lake-migration.ts";
 import { laterParts } from "./later.ts";
@@ -29,7 +36,8 @@ import { Ledger } from "./ledger.ts";
 import { LowCode, lowCodeServices, type RecipeDataset } from "./low-code.ts";
 import { Monitoring } from "./monitoring.ts";
 import { type AdoptedVpc, Network, type NetworkArgs, type PrivateServices } from "./network.ts";
-import { type MysqlSource, Sources, sourceTables } from "./sources.ts";
+import { type MysqlSource, Sources, sourceTables, streamFolders, type StreamSize } from "./sources.ts";
+import { Stream, streamServices } from "./stream.ts";
 import { Warehouse, type WarehouseArgs, warehouseServices } from "./warehouse.ts";
 import { Workflow, type WorkflowArgs, type WorkflowJob } from "./workflow.ts";
 
@@ -71,6 +79,14 @@ export interface EtlPipelineArgs {
   };
   readonly lakeRetention?: LakeRetention;
   readonly jobSize?: JobSize;
+  /** The clickstream: its Kinesis stream and the Glue job that reads it. */
+  readonly stream?: StreamSize &
+    StreamingSize & {
+      /** False leaves stream and job out; what they cost by the hour then ends. @default true */
+      readonly enabled?: boolean;
+      /** Whether the job is started when it is not running. @default true */
+      readonly keepRunning?: boolean;
+    };
   readonly functions?: {
     /** MB. @default 512 */
     readonly memoryMegabytes?: pulumi.Input<number>;
@@ -89,6 +105,8 @@ export interface EtlPipelineArgs {
   readonly monitoring: {
     readonly emails?: readonly string[];
     readonly monthlyBudgetUsd: pulumi.Input<number>;
+    /** Minutes that what reads a stream may be behind. @default 15 */
+    readonly streamLagMinutes?: pulumi.Input<number>;
   };
   /** Days that logs are kept, one of CloudWatch's values. @default 30 */
   readonly logRetentionDays?: pulumi.Input<number>;
@@ -146,6 +164,8 @@ export class EtlPipeline extends pulumi.ComponentResource {
   /** Undefined while a job or function that it calls is missing. */
   readonly workflow: Workflow | undefined;
   readonly lakeMigration: LakeMigration | undefined;
+  /** Undefined where it is switched off, or while its job is missing. */
+  readonly stream: Stream | undefined;
   readonly monitoring: Monitoring;
   /** What waits for its file. */
   readonly missing: readonly Missing[];
@@ -166,6 +186,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
     const present = findFiles();
     const bundles = bundleFunctions(bundleSpecs());
     const tables = sourceTables(args.contracts);
+    const streams = createdStreams();
 
     this.encryption = createEncryption();
     const keys = {
@@ -190,6 +211,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
     this.sources = createSources(this.network);
     this.batch = createBatch(this.catalog, this.sources);
     this.lakeMigration = migrateLake(this.batch);
+    this.stream = createStream(this.batch, this.lakeMigration);
     this.functions = createFunctions(this.ledger, this.sources);
     this.lowCode = createLowCode();
     this.warehouse = createWarehouse(this.network);
@@ -214,6 +236,11 @@ export class EtlPipeline extends pulumi.ComponentResource {
         ...laterParts,
       ];
       return { jobs: presentJobs, functions: presentFunctions, missing };
+    }
+
+    /** The streams that something reads. */
+    function createdStreams(): StreamName[] {
+      return (args.stream?.enabled ?? true) && present.jobs.includes("clickstream") ? ["clickstream"] : [];
     }
 
     function bundleSpecs(): Record<string, BundleSpec> {
@@ -304,6 +331,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
         functionServices,
         lakeMigrationServices,
         warehouseServices,
+        ...(streams.length > 0 ? [streamServices, streamingServices] : []),
         ...(hasRecipes ? [lowCodeServices] : []),
       ];
       for (const [service, actions] of parts.flatMap((part) => Object.entries(part))) {
@@ -344,8 +372,9 @@ export class EtlPipeline extends pulumi.ComponentResource {
           availabilityZone: network.firstZone,
           securityGroupId: network.workloadGroup.id,
           tables,
+          streams,
           safety,
-          ...given({ ...args.dynamodb, transform: transform.sources }),
+          ...given({ ...args.dynamodb, streamSize: args.stream, transform: transform.sources }),
         },
         { parent },
       );
@@ -358,7 +387,10 @@ export class EtlPipeline extends pulumi.ComponentResource {
         {
           place,
           // Without a database there is nothing to extract from it.
-          jobs: present.jobs.filter((job) => job !== "extractMysql" || mysql !== undefined),
+          jobs: present.jobs.filter((job) => {
+            if (job === "clickstream") return streams.includes("clickstream");
+            return job !== "extractMysql" || mysql !== undefined;
+          }),
           bucketNames,
           databaseNames: catalog.databaseNames,
           dataKeyArn: keys.dataKeyArn,
@@ -379,8 +411,14 @@ export class EtlPipeline extends pulumi.ComponentResource {
                   }
                 : undefined,
           },
+          streamArns: Object.fromEntries(
+            streams.flatMap((each) => {
+              const stream = sources.streams[each];
+              return stream ? [[each, stream.arn]] : [];
+            }),
+          ),
           permissionsBoundary,
-          ...given({ size: args.jobSize, transform: transform.batch }),
+          ...given({ size: args.jobSize, streamingSize: args.stream, transform: transform.batch }),
         },
         { parent },
       );
@@ -398,6 +436,26 @@ export class EtlPipeline extends pulumi.ComponentResource {
           bundle: bundleOf("migrateLake"),
         },
         { parent },
+      );
+    }
+
+    function createStream(batch: Batch, migration: LakeMigration | undefined): Stream | undefined {
+      const job = batch.jobs.clickstream?.job;
+      if (!job) return undefined;
+      return new Stream(
+        name,
+        {
+          jobName: job.name,
+          // What a run takes in when it starts: its script, the package, settings, and the contracts.
+          triggers: {
+            contracts: sha256(args.contractsJson),
+            settings: pulumi.jsonStringify([job.command, job.defaultArguments]).apply(sha256),
+          },
+          functionDefaults,
+          bundle: bundleOf("keepRunning"),
+          keepRunning: args.stream?.keepRunning,
+        },
+        { parent, dependsOn: migration ? [migration] : [] },
       );
     }
 
@@ -472,7 +530,9 @@ export class EtlPipeline extends pulumi.ComponentResource {
       warehouse: Warehouse,
     ): Workflow | undefined {
       const functionArns = complete(functionNames, (each) => functions.functions[each]?.arn);
-      const workflowJobs = jobNames.filter((job): job is WorkflowJob => job !== "migrate");
+      const workflowJobs = jobNames.filter(
+        (job): job is WorkflowJob => job !== "migrate" && job !== "clickstream",
+      );
       // A workflow without MySQL never reaches that job: its plan has no such extract.
       const deployed = complete(workflowJobs, (job) =>
         job === "extractMysql" && !args.mysql ? "none" : batch.jobs[job]?.job.name,
@@ -505,14 +565,27 @@ export class EtlPipeline extends pulumi.ComponentResource {
     }
 
     function createMonitoring(pipeline: EtlPipeline): Monitoring {
-      const { workflow, functions, batch, warehouse } = pipeline;
+      const { workflow, functions, batch, warehouse, sources } = pipeline;
+      const deployedJobs = (streaming: boolean) =>
+        jobNames.flatMap((each) => {
+          const { stream }: JobSpec = jobs[each];
+          const deployed = batch.jobs[each];
+          return deployed && (stream !== undefined) === streaming ? [deployed.job.name] : [];
+        });
       return new Monitoring(
         name,
         {
           place,
           logsKeyArn: keys.logsKeyArn,
           watched: {
-            jobs: Object.values(batch.jobs).map((each) => each.job.name),
+            jobs: deployedJobs(false),
+            streamingJobs: deployedJobs(true),
+            streams: Object.fromEntries(
+              streams.flatMap((each) => {
+                const stream = sources.streams[each];
+                return stream ? [[streamFolders[each], stream.name]] : [];
+              }),
+            ),
             functions: Object.fromEntries(
               functionNames.flatMap((each) => {
                 const deployed = functions.functions[each];

@@ -3,6 +3,10 @@ import path from "node:path";
 import { root } from "../package/artifacts.ts";
 import type { Zone } from "./lake.ts";
 
+/** Kinesis streams, by what they carry. */
+export const streamNames = ["clickstream", "apiEvents"] as const;
+export type StreamName = (typeof streamNames)[number];
+
 /** Prefixes by bucket. */
 export type Areas = Partial<Readonly<Record<Zone, readonly string[]>>>;
 
@@ -21,9 +25,14 @@ export interface JobSpec {
   readonly arguments: readonly ("geo-database" | "mysql")[];
   /** Runs at the same time, at most. */
   readonly concurrency: number;
+  /** The Kinesis stream that it reads for ever; a job without one ends when its work is done. */
+  readonly stream?: StreamName;
 }
 
 const tables = ["tables/"];
+
+/** Where the clickstream job notes how far it has read; nothing else writes or expires what is there. */
+export const checkpoints = "checkpoints/clickstream/";
 
 /** The batch jobs, in the order of the workflow. */
 export const jobs = {
@@ -126,6 +135,21 @@ export const jobs = {
     tables: { staging: "change", curated: "change" },
     arguments: [],
     concurrency: 1,
+  },
+  clickstream: {
+    module: "clickstream",
+    description: "Clickstream into events, sessions and behaviour, as it comes",
+    reads: {},
+    writes: {
+      landing: ["streams/"],
+      staging: [...tables, checkpoints],
+      curated: tables,
+      quarantine: ["records/"],
+    },
+    tables: { staging: "change", curated: "change" },
+    arguments: [],
+    concurrency: 1,
+    stream: "clickstream",
   },
 } as const satisfies Readonly<Record<string, JobSpec>>;
 

@@ -16,6 +16,10 @@ export interface Watched {
   readonly failureQueues: readonly pulumi.Input<string>[];
   /** Redshift Serverless workgroups. */
   readonly workgroups: readonly pulumi.Input<string>[];
+  /** Kinesis streams by the name that their alarms get. @default {} */
+  readonly streams?: Readonly<Record<string, pulumi.Input<string>>>;
+  /** Glue jobs that run for ever; a deployment stops and starts them. @default [] */
+  readonly streamingJobs?: readonly pulumi.Input<string>[];
 }
 
 export interface MonitoringArgs {
@@ -26,6 +30,8 @@ export interface MonitoringArgs {
   readonly emails?: readonly string[];
   /** Minutes that a run of the workflow may take before it counts as slow. @default 240 */
   readonly slowRunMinutes?: pulumi.Input<number>;
+  /** Minutes that what reads a stream may be behind. @default 15 */
+  readonly streamLagMinutes?: pulumi.Input<number>;
   /** US dollars a month; a mail goes out at 80 % and when the forecast passes it. */
   readonly monthlyBudgetUsd: pulumi.Input<number>;
   readonly transform?: { readonly alarm?: Transform<aws.cloudwatch.MetricAlarmArgs> };
@@ -46,6 +52,15 @@ export function jobPatterns(
       "detail-type": ["Glue Job Run Status"],
       detail: { jobName: jobNames },
     },
+  };
+}
+
+/** The event that a streaming job died. It is stopped on purpose by deployments and in its maintenance window. */
+export function streamPattern(jobNames: pulumi.Input<pulumi.Input<string>[]>): object {
+  return {
+    source: ["aws.glue"],
+    "detail-type": ["Glue Job State Change"],
+    detail: { jobName: jobNames, state: ["FAILED", "TIMEOUT"] },
   };
 }
 
@@ -88,9 +103,13 @@ export class Monitoring extends pulumi.ComponentResource {
     watchFunctions(topicArn);
     watchQueues(topicArn);
     watchWorkgroups(topicArn);
+    const streams = watched.streams ?? {};
+    const streamingJobs = watched.streamingJobs ?? [];
+    watchStreams(topicArn);
     const rules = {
       ...(watched.jobs.length > 0 && watchJobs(topicArn)),
       ...(watched.workgroups.length > 0 && watchLoads(topicArn)),
+      ...(streamingJobs.length > 0 && watchStreamingJobs(topicArn)),
     };
     createDashboard();
     createBudget();
@@ -238,6 +257,48 @@ export class Monitoring extends pulumi.ComponentResource {
       });
     }
 
+    function watchStreams(topicArn: pulumi.Output<string>): void {
+      const lag = pulumi.output(args.streamLagMinutes ?? 15).apply((minutes) => minutes * 60_000);
+      Object.entries(streams).forEach(([own, streamName]) => {
+        const common = { namespace: "AWS/Kinesis", dimensions: { StreamName: streamName } };
+        alarm(`${own}-lag`, topicArn, {
+          ...common,
+          metricName: "GetRecords.IteratorAgeMilliseconds",
+          statistic: "Maximum",
+          evaluationPeriods: 3,
+          threshold: lag,
+          alarmDescription: pulumi.interpolate`What reads ${streamName} is behind. Give its consumer more workers, or look why it is slow.`,
+        });
+        alarm(`${own}-throttled`, topicArn, {
+          ...common,
+          metricName: "WriteProvisionedThroughputExceeded",
+          alarmDescription: pulumi.interpolate`${streamName} refused records: it has too few shards, or one key has most of the records.`,
+        });
+      });
+      streamingJobs.forEach((jobName, index) => {
+        alarm(index === 0 ? "streaming-lag" : `streaming-lag-${index}`, topicArn, {
+          namespace: "Glue",
+          metricName: "glue.driver.streaming.maxConsumerLagInMs",
+          dimensions: { JobName: jobName, JobRunId: "ALL", Type: "gauge" },
+          statistic: "Maximum",
+          evaluationPeriods: 3,
+          threshold: lag,
+          alarmDescription: pulumi.interpolate`${jobName} is behind its stream. Its batches take longer than the records that come in the meantime.`,
+        });
+      });
+    }
+
+    function watchStreamingJobs(topicArn: pulumi.Output<string>): Record<string, aws.cloudwatch.EventRule> {
+      return {
+        streamFailed: tell(
+          "stream-failed",
+          "A streaming job died",
+          streamPattern([...streamingJobs]),
+          topicArn,
+        ),
+      };
+    }
+
     function watchJobs(topicArn: pulumi.Output<string>): Record<string, aws.cloudwatch.EventRule> {
       const patterns = jobPatterns([...watched.jobs]);
       return {
@@ -351,6 +412,22 @@ export class Monitoring extends pulumi.ComponentResource {
                   each,
                 ]),
               ),
+              ...(Object.keys(streams).length > 0
+                ? [
+                    widget(
+                      "Streams: age of the oldest unread record",
+                      0,
+                      12,
+                      Object.values(streams).map((each) => [
+                        "AWS/Kinesis",
+                        "GetRecords.IteratorAgeMilliseconds",
+                        "StreamName",
+                        each,
+                        { stat: "Maximum" },
+                      ]),
+                    ),
+                  ]
+                : []),
             ],
           }),
         },

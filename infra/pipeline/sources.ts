@@ -4,6 +4,7 @@ import type { Contract } from "../../contracts/contract.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type DataSafety, statefulOptions } from "../lib/retention.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
+import type { StreamName } from "./jobs.ts";
 
 /** A MySQL database that is there already. */
 export interface MysqlSource {
@@ -19,6 +20,14 @@ export interface MysqlSource {
   readonly cidr: pulumi.Input<string>;
 }
 
+/** Size of a Kinesis stream. */
+export interface StreamSize {
+  /** `on-demand`, or a number of shards: each takes 1 MB or 1,000 records a second. @default "on-demand" */
+  readonly capacity?: "on-demand" | number;
+  /** Hours that records can be read again, 24 to 8760. @default 24 */
+  readonly retentionHours?: pulumi.Input<number>;
+}
+
 /** A DynamoDB table that contracts read, with the attributes of its key. */
 export interface SourceTable {
   /** The name that contracts use. */
@@ -26,6 +35,18 @@ export interface SourceTable {
   /** First the partition key, then the sort key if there is one. */
   readonly key: readonly string[];
 }
+
+/** A stream as those who read and write it know it. */
+export interface NamedStream {
+  readonly name: pulumi.Output<string>;
+  readonly arn: pulumi.Output<string>;
+}
+
+/** Streams' names, which AWS wants in kebab case. */
+export const streamFolders: Readonly<Record<StreamName, string>> = {
+  clickstream: "clickstream",
+  apiEvents: "api-events",
+};
 
 /** The DynamoDB tables that contracts read, each once, with the key of the contract that reads whole items. */
 export function sourceTables(contracts: readonly Contract[]): SourceTable[] {
@@ -51,16 +72,20 @@ export interface SourcesArgs {
   readonly adoptTables?: Readonly<Record<string, pulumi.Input<string>>>;
   /** Days to which a created table can be restored, 1 to 35. @default 35 */
   readonly recoveryDays?: pulumi.Input<number>;
+  /** Kinesis streams to make. @default [] */
+  readonly streams?: readonly StreamName[];
+  readonly streamSize?: StreamSize;
   readonly safety?: DataSafety;
   readonly transform?: {
+    readonly stream?: Transform<aws.kinesis.StreamArgs>;
     readonly table?: Transform<aws.dynamodb.TableArgs>;
     readonly connection?: Transform<aws.glue.ConnectionArgs>;
   };
 }
 
 /**
- * Where data comes from: a MySQL database over a Glue connection with TLS, and DynamoDB tables that are read from their
- * exports. A job enters the VPC only through a connection; those that talk to no database take the one of type NETWORK.
+ * Where data comes from: a MySQL database over a Glue connection with TLS, DynamoDB tables that are read from their
+ * exports, and Kinesis streams. A job enters the VPC only through a connection; those that talk to no database take the one of type NETWORK.
  *
  * @example
  * const sources = new Sources("shop-dev", {
@@ -80,7 +105,12 @@ export class Sources extends pulumi.ComponentResource {
   readonly mysqlUrl: pulumi.Output<string> | undefined;
   /** ARNs of the DynamoDB tables by the name that contracts use. */
   readonly tableArns: Readonly<Record<string, pulumi.Output<string>>>;
-  readonly nodes: { readonly tables: Readonly<Record<string, aws.dynamodb.Table>> };
+  /** Name and ARN of each Kinesis stream that was made. */
+  readonly streams: Readonly<Partial<Record<StreamName, NamedStream>>>;
+  readonly nodes: {
+    readonly tables: Readonly<Record<string, aws.dynamodb.Table>>;
+    readonly streams: Readonly<Partial<Record<StreamName, aws.kinesis.Stream>>>;
+  };
 
   constructor(name: string, args: SourcesArgs, opts?: pulumi.ComponentResourceOptions) {
     super("securecart:pipeline:Sources", name, {}, opts);
@@ -105,7 +135,14 @@ export class Sources extends pulumi.ComponentResource {
         arns.regional("dynamodb", pulumi.interpolate`table/${tables[own]?.name ?? adopted[own] ?? own}`),
       ]),
     );
-    this.nodes = { tables };
+    const streams = Object.fromEntries((args.streams ?? []).map((each) => [each, createStream(each)]));
+    this.streams = Object.fromEntries(
+      Object.entries(streams).map(([each, stream]) => [
+        each,
+        { name: stream.name, arn: arns.regional("kinesis", pulumi.interpolate`stream/${stream.name}`) },
+      ]),
+    );
+    this.nodes = { tables, streams };
     this.registerOutputs({ tableArns: this.tableArns });
 
     function url({ host, port, database }: MysqlSource): pulumi.Output<string> {
@@ -146,6 +183,27 @@ export class Sources extends pulumi.ComponentResource {
           description: "To the MySQL database",
         },
         { parent },
+      );
+    }
+
+    function createStream(each: StreamName): aws.kinesis.Stream {
+      const own = `${name}-${streamFolders[each]}`;
+      const { capacity = "on-demand", retentionHours } = args.streamSize ?? {};
+      return new aws.kinesis.Stream(
+        ...transformed(
+          args.transform?.stream,
+          own,
+          {
+            name: own,
+            encryptionType: "KMS",
+            kmsKeyId: args.dataKeyArn,
+            retentionPeriod: retentionHours ?? 24,
+            ...(capacity === "on-demand"
+              ? { streamModeDetails: { streamMode: "ON_DEMAND" } }
+              : { streamModeDetails: { streamMode: "PROVISIONED" }, shardCount: capacity }),
+          },
+          { parent },
+        ),
       );
     }
 

@@ -5,6 +5,7 @@ import type { WorkflowNames } from "../../workflow/names.ts";
 import { useKeyThrough, sendTraces } from "../lib/grants.ts";
 import { type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
+import { createSchedule, deliveryOf, triggerRole, type When } from "../lib/trigger.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
 import type { FunctionName } from "./functions.ts";
 
@@ -29,14 +30,7 @@ export interface WorkflowArgs {
   };
   /** Prefix of the drops that start a run. @default "drops/" */
   readonly dropPrefix?: string;
-  readonly schedule: {
-    /** `cron(…)` or `rate(…)` */
-    readonly expression: pulumi.Input<string>;
-    /** IANA name. @default "UTC" */
-    readonly timeZone?: pulumi.Input<string>;
-    /** @default true */
-    readonly enabled?: boolean;
-  };
+  readonly schedule: When;
   readonly dataKeyArn: pulumi.Input<string>;
   readonly logsKeyArn: pulumi.Input<string>;
   /** Days, one of CloudWatch's values. @default 30 */
@@ -271,8 +265,7 @@ export class Workflow extends pulumi.ComponentResource {
           rule: rule.name,
           arn: machineArn,
           roleArn: role.arn,
-          deadLetterConfig: { arn: arns.regional("sqs", args.failures.name) },
-          retryPolicy: { maximumEventAgeInSeconds: 3600, maximumRetryAttempts: 10 },
+          ...deliveryOf(args, 10),
         },
         { parent, dependsOn: [role] },
       );
@@ -282,50 +275,30 @@ export class Workflow extends pulumi.ComponentResource {
     function startOnSchedule(machineArn: pulumi.Output<string>): aws.scheduler.Schedule {
       const group = new aws.scheduler.ScheduleGroup(name, { name }, { parent });
       const role = startRole("schedule", "scheduler.amazonaws.com", machineArn);
-      return new aws.scheduler.Schedule(
+      return createSchedule(
         `${name}-run`,
         {
-          name: `${name}-run`,
-          groupName: group.name,
+          ...args,
+          group: group.name,
           description: "Looks for new data",
-          scheduleExpression: args.schedule.expression,
-          scheduleExpressionTimezone: args.schedule.timeZone ?? "UTC",
-          state: (args.schedule.enabled ?? true) ? "ENABLED" : "DISABLED",
-          flexibleTimeWindow: { mode: "OFF" },
-          kmsKeyArn: args.dataKeyArn,
-          target: {
-            arn: machineArn,
-            roleArn: role.arn,
-            input: "{}",
-            deadLetterConfig: { arn: arns.regional("sqs", args.failures.name) },
-            retryPolicy: { maximumEventAgeInSeconds: 3600, maximumRetryAttempts: 5 },
-          },
+          when: args.schedule,
+          target: { arn: machineArn, role, input: "{}" },
         },
-        { parent, dependsOn: [role] },
+        parent,
       );
     }
 
     function startRole(kind: string, service: string, machineArn: pulumi.Output<string>): WorkloadRole {
-      return new WorkloadRole(
+      return triggerRole(
         `${name}-start-${kind}`,
         {
-          place: args.place,
+          ...args,
           description: `Starts ${name} (${kind})`,
-          trust: service,
-          permissionsBoundary: args.permissionsBoundary,
-          policies: {
-            start: [
-              { sid: "StartRuns", actions: ["states:StartExecution"], resources: [machineArn] },
-              {
-                sid: "KeepFailures",
-                actions: ["sqs:SendMessage"],
-                resources: [arns.regional("sqs", args.failures.name)],
-              },
-              useKeyThrough(arns, args.dataKeyArn, ["sqs", "states", "scheduler"]),
-            ],
-          },
+          service,
+          start: { sid: "StartRuns", actions: ["states:StartExecution"], resources: [machineArn] },
+          keyServices: ["states", "scheduler"],
         },
-        { parent },
+        parent,
       );
     }
   }

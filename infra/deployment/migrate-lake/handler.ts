@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type ApiCall, lambdaApi } from "../signed.ts";
+import { wait } from "../wait.ts";
 
 const event = z.object({ job: z.string().min(1) });
 const started = z.object({ JobRunId: z.string().min(1) });
@@ -8,7 +9,6 @@ const run = z.object({
 });
 
 const failed = new Set(["FAILED", "STOPPED", "STOPPING", "TIMEOUT", "ERROR", "EXPIRED"]);
-const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * Runs the job that makes and evolves the lake's tables, to its end.
