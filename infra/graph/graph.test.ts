@@ -93,7 +93,7 @@ describe("offline graph", () => {
         "- s3.BucketPolicy c",
         "- s3.BucketObjectv2 o",
         "- aws p",
-        "~ s3.Bucket b: bucket, tags, protect",
+        "~ s3.Bucket b: bucket, -tags, protect",
         "",
       ].join("\n"),
     );

@@ -62,6 +62,48 @@ export function toText(graph: Graph): string {
   return `${lines.join("\n")}\n`;
 }
 
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const text = (value: unknown): string => JSON.stringify(sorted(value)) ?? "undefined";
+
+/** A value that is written as JSON inside a text: a policy, an event pattern, a definition. */
+function unfolded(value: unknown): unknown {
+  if (typeof value !== "string" || !/^[[{]/.test(value)) return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value;
+  }
+}
+
+const shortened = (value: unknown): string => {
+  const whole = text(value);
+  return whole.length > 60 ? `${whole.slice(0, 59)}…` : whole;
+};
+
+/** Where two values differ: paths that changed, and with `+` or `-` what was added or removed. */
+function differences(before: unknown, after: unknown, path: string): string[] {
+  const [was, is] = [unfolded(before), unfolded(after)];
+  if (text(was) === text(is)) return [];
+  if (was === undefined) return [`+${path} ${shortened(is)}`];
+  if (is === undefined) return [`-${path}`];
+  if (Array.isArray(was) && Array.isArray(is)) {
+    const [old, current] = [new Set(was.map(text)), new Set(is.map(text))];
+    const moved = [
+      ...is.filter((each) => !old.has(text(each))).map((each) => `+${path}[] ${shortened(each)}`),
+      ...was.filter((each) => !current.has(text(each))).map((each) => `-${path}[] ${shortened(each)}`),
+    ];
+    return moved.length > 0 ? moved : [path];
+  }
+  if (isRecord(was) && isRecord(is)) {
+    return [...new Set([...Object.keys(was), ...Object.keys(is)])]
+      .toSorted()
+      .flatMap((key) => differences(was[key], is[key], path === "" ? key : `${path}.${key}`));
+  }
+  return [path];
+}
+
 /** What a change of the program or its configuration adds, removes and changes. */
 export function diffText(before: Graph, after: Graph): string {
   const old = new Map(before.resources.map((resource) => [resource.urn, resource]));
@@ -73,10 +115,7 @@ export function diffText(before: Graph, after: Graph): string {
   for (const resource of after.resources) {
     const was = old.get(resource.urn);
     if (!was) continue;
-    const keys = [...new Set([...Object.keys(was.inputs), ...Object.keys(resource.inputs)])].toSorted();
-    const changed = keys.filter(
-      (key) => JSON.stringify(sorted(was.inputs[key])) !== JSON.stringify(sorted(resource.inputs[key])),
-    );
+    const changed = differences(was.inputs, resource.inputs, "");
     const flags = (["protect", "retainOnDelete"] as const).filter((flag) => was[flag] !== resource[flag]);
     if (changed.length + flags.length > 0)
       lines.push(`~ ${label(resource)}: ${[...changed, ...flags].join(", ")}`);

@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { type Contract, glueType } from "../../contracts/contract.ts";
+import { type Column, type Contract, glueType } from "../../contracts/contract.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
 import { tablesPrefix } from "./lake.ts";
 
@@ -48,13 +48,34 @@ export const quarantineTable: ParquetTable = {
   ],
 };
 
+const catalogColumn = ({ name, type, description }: Column): CatalogColumn => ({
+  name,
+  type: glueType(type),
+  comment: description,
+});
+
 /** The columns of a contract in the Glue catalog. */
 export function catalogColumns(contract: Contract): CatalogColumn[] {
-  return contract.columns.map(({ name, type, description }) => ({
-    name,
-    type: glueType(type),
-    comment: description,
-  }));
+  return contract.columns.map(catalogColumn);
+}
+
+/** The tables of contracts that are kept as plain Parquet. */
+export function parquetTables(contracts: readonly Contract[]): ParquetTable[] {
+  return contracts
+    .filter(({ storage }) => storage === "parquet")
+    .map(({ name, description, columns, partitions, zone }) => {
+      if (zone === "source") throw new Error(`contract ${name}: a source has no table; set its zone`);
+      return {
+        name,
+        description,
+        zone,
+        prefix: `logs/${name}/`,
+        columns: columns.filter((column) => !partitions.includes(column.name)).map(catalogColumn),
+        partitionKeys: partitions
+          .flatMap((key) => columns.filter((column) => column.name === key))
+          .map(catalogColumn),
+      };
+    });
 }
 
 export interface CatalogArgs {

@@ -17,7 +17,7 @@ import {
   type StreamingSize,
   streamingServices,
 } from "./batch.ts";
-import { Catalog } from "./catalog.ts";
+import { Catalog, parquetTables, quarantineTable } from "./catalog.ts";
 import { Encryption } from "./encryption.ts";
 import {
   bundleSpecOf,
@@ -187,6 +187,13 @@ export class EtlPipeline extends pulumi.ComponentResource {
     const bundles = bundleFunctions(bundleSpecs());
     const tables = sourceTables(args.contracts);
     const streams = createdStreams();
+    // One a contract, so that a change says in a preview whose table and load it makes anew.
+    const contractHashes = {
+      contracts: sha256(args.contractsJson),
+      ...Object.fromEntries(
+        args.contracts.map((each) => [`contract:${each.name}`, sha256(JSON.stringify(each.document))]),
+      ),
+    };
 
     this.encryption = createEncryption();
     const keys = {
@@ -358,7 +365,15 @@ export class EtlPipeline extends pulumi.ComponentResource {
     }
 
     function createCatalog(): Catalog {
-      return new Catalog(name, { bucketNames, ...given({ transform: transform.catalog }) }, { parent });
+      return new Catalog(
+        name,
+        {
+          bucketNames,
+          tables: [quarantineTable, ...parquetTables(args.contracts)],
+          ...given({ transform: transform.catalog }),
+        },
+        { parent },
+      );
     }
 
     function createSources(network: Network): Sources {
@@ -431,7 +446,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
         name,
         {
           jobName: migrate.job.name,
-          triggers: { contracts: sha256(args.contractsJson) },
+          triggers: contractHashes,
           functionDefaults,
           bundle: bundleOf("migrateLake"),
         },
@@ -510,7 +525,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
           securityGroupId: network.warehouseGroup.id,
           curatedBucket: bucketNames.curated,
           ...keys,
-          contracts: { bucket: bucketNames.artifacts, key: "contracts.json", json: args.contractsJson },
+          contracts: { bucket: bucketNames.artifacts, key: "contracts.json", hashes: contractHashes },
           functionDefaults,
           migrateBundle: bundleOf("migrateWarehouse"),
           logRetentionDays,
@@ -546,6 +561,9 @@ export class EtlPipeline extends pulumi.ComponentResource {
           jobNames: deployed,
           recipeJobs: lowCode.jobNames,
           landingBucket: bucketNames.landing,
+          dropPrefixes: args.contracts
+            .flatMap(({ source }) => (source?.kind === "csv" ? [source.prefix] : []))
+            .toSorted(),
           tableArns: Object.values(sources.tableArns),
           warehouse: {
             workgroupName: warehouse.workgroupName,

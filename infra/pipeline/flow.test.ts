@@ -50,6 +50,7 @@ const workflowArgs = (): WorkflowArgs => ({
   jobNames,
   recipeJobs: { campaigns: "shop-campaigns" },
   landingBucket: "shop-landing",
+  dropPrefixes: ["drops/campaigns/", "drops/transactions/"],
   tableArns: ["arn:aws:dynamodb:eu-central-1:111122223333:table/orders"],
   warehouse: { workgroupName: "shop", workgroupArn, database: "warehouse" },
   schedule: { expression: "cron(0 5 * * ? *)", timeZone: "Europe/Berlin" },
@@ -136,6 +137,12 @@ describe("Workflow", () => {
     expect(start?.resources).to.deep.equal(["arn:aws:states:eu-central-1:111122223333:stateMachine:shop"]);
   });
 
+  it("is started by its schedule alone where no dataset comes as files", async () => {
+    const graph = await record(() => new Workflow("shop", { ...workflowArgs(), dropPrefixes: [] }));
+    expect(ofType(graph, "aws:cloudwatch/eventRule:EventRule")).to.deep.equal([]);
+    expect(ofType(graph, "aws:scheduler/schedule:Schedule")).to.have.length(1);
+  });
+
   it("permits every task of the definition, by its resource, and no job or function beyond", async () => {
     const graph = await record(() => new Workflow("shop", workflowArgs()));
     const rights = rightsOf(graph, "shop-workflow");
@@ -191,14 +198,15 @@ describe("event patterns", () => {
     const pattern: unknown = JSON.parse(
       String(one(graph, "aws:cloudwatch/eventRule:EventRule", "shop-drop").inputs.eventPattern),
     );
-    expect(pattern).to.deep.equal(dropPattern("shop-landing"));
+    expect(pattern).to.deep.equal(dropPattern("shop-landing", ["drops/campaigns/", "drops/transactions/"]));
     expect(matches(pattern, drop)).to.equal(true);
     const misses = [
       { ...drop, source: "aws.s3control" },
       { ...drop, "detail-type": "Object Deleted" },
       { ...drop, detail: { ...drop.detail, bucket: { name: "shop-landing-2" } } },
       { ...drop, detail: { ...drop.detail, object: { key: "batches/transactions/a.parquet" } } },
-      { ...drop, detail: { ...drop.detail, object: { key: "x/drops/a.csv" } } },
+      { ...drop, detail: { ...drop.detail, object: { key: "x/drops/transactions/a.csv" } } },
+      { ...drop, detail: { ...drop.detail, object: { key: "drops/api-logs/a.log" } } },
     ];
     for (const miss of misses) expect(matches(pattern, miss), JSON.stringify(miss)).to.equal(false);
   });
@@ -305,7 +313,7 @@ const warehouseArgs = (): WarehouseArgs => ({
   curatedBucket: "shop-curated",
   biPrincipals: ["arn:aws:iam::111122223333:role/analysts"],
   loaderRoles: ["shop-workflow"],
-  contracts: { bucket: "shop-artifacts", key: "contracts.json", json: "{}" },
+  contracts: { bucket: "shop-artifacts", key: "contracts.json", hashes: { contracts: "abc" } },
   functionDefaults: functionDefaults(),
   migrateBundle: bundle,
 });

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { isRecord, keyArns, ofType, one, place, record, statementsOf } from "../testing.ts";
-import { Catalog, catalogColumns, quarantineTable } from "./catalog.ts";
+import { Catalog, catalogColumns, parquetTables, quarantineTable } from "./catalog.ts";
 import { Encryption, keyPurposes } from "./encryption.ts";
 import { Lake, zones } from "./lake.ts";
 import { Ledger } from "./ledger.ts";
@@ -240,6 +240,31 @@ describe("Catalog", () => {
     const [, written = ""] = /def _quarantine\(.*?\.select\((.*?)\n {4}\)\n/s.exec(clean) ?? [];
     const columns = [...written.matchAll(/\.alias\("(\w+)"\)/g)].map(([, column]) => column);
     expect(columns).to.deep.equal(quarantineTable.columns.map((column) => column.name));
+  });
+
+  it("makes the table of a contract that is kept as plain Parquet, with its columns and partitions", async () => {
+    const tables = parquetTables(await loadAll([contractsDir]));
+    expect(tables.map(({ name, zone, prefix }) => [name, zone, prefix])).to.deep.equal([
+      ["api_events", "curated", "logs/api_events/"],
+    ]);
+    const graph = await record(() => new Catalog("shop-dev", { bucketNames, tables }));
+    const { inputs } = one(graph, "aws:glue/catalogTable:CatalogTable", "shop-dev-api_events");
+    const contract = (await loadAll([contractsDir])).find(({ name }) => name === "api_events");
+    const described = [...(tables[0]?.columns ?? []), ...(tables[0]?.partitionKeys ?? [])];
+    expect(described.map(({ name, type }) => [name, type])).to.deep.equal(
+      contract?.columns.map(({ name, type }) => [name, glueType(type)]),
+    );
+    expect(inputs.partitionKeys).to.deep.equal(tables[0]?.partitionKeys);
+    expect(tables[0]?.partitionKeys.map(({ name, type }) => [name, type])).to.deep.equal([
+      ["arrival_date", "date"],
+      ["arrival_hour", "int"],
+    ]);
+    expect(isRecord(inputs.storageDescriptor) && inputs.storageDescriptor.location).to.equal(
+      "s3://shop-curated/logs/api_events/",
+    );
+    expect(
+      one(graph, "aws:glue/partitionIndex:PartitionIndex", "shop-dev-api_events").inputs.partitionIndex,
+    ).to.deep.equal({ indexName: "partitions", keys: ["arrival_date", "arrival_hour"] });
   });
 
   it("names every contract's columns and types as the lake and the warehouse do", async () => {

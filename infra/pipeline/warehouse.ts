@@ -6,7 +6,7 @@ import { Arns, type Place } from "../lib/place.ts";
 import { type FunctionDefaults, PrivateFunction } from "../lib/private-function.ts";
 import { type DataSafety, statefulOptions } from "../lib/retention.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
-import { type Artifact, sha256 } from "../package/artifacts.ts";
+import type { Artifact } from "../package/artifacts.ts";
 import type { PrivateServices } from "./network.ts";
 
 /** What migrating the warehouse calls from inside the VPC. */
@@ -46,11 +46,11 @@ export interface WarehouseArgs {
   readonly biPrincipals: readonly pulumi.Input<string>[];
   /** Names of the IAM roles that load. */
   readonly loaderRoles: readonly pulumi.Input<string>[];
-  /** Contracts that tables are made from: where they lie, and their text, whose change migrates. */
+  /** Contracts that tables are made from: where they lie, and hashes whose change migrates. */
   readonly contracts: {
     readonly bucket: pulumi.Input<string>;
     readonly key: pulumi.Input<string>;
-    readonly json: string;
+    readonly hashes: Readonly<Record<string, string>>;
   };
   /** What the migrating function has in common with others. */
   readonly functionDefaults: FunctionDefaults;
@@ -77,7 +77,7 @@ const logExports = ["connectionlog", "useractivitylog", "userlog"] as const;
  *   subnetIds: network.subnetIds,
  *   securityGroupId: network.warehouseGroup.id,
  *   curatedBucket: lake.bucketNames.curated,
- *   contracts: { bucket: lake.bucketNames.artifacts, key: "contracts.json", json: contractsJson },
+ *   contracts: { bucket: lake.bucketNames.artifacts, key: "contracts.json", hashes: { contracts: "…" } },
  *   loaderRoles: ["shop-dev-workflow"],
  *   biPrincipals: ["arn:aws:iam::111122223333:role/analysts"],
  * });
@@ -325,7 +325,7 @@ export class Warehouse extends pulumi.ComponentResource {
               bi_reader: biRole ? [pulumi.interpolate`IAMR:${biRole.roleName}`] : [],
             },
           }),
-          triggers: { contracts: sha256(args.contracts.json), code: args.migrateBundle.sha256 },
+          triggers: { ...args.contracts.hashes, code: args.migrateBundle.sha256 },
         },
         { parent, dependsOn: [migrator] },
       );

@@ -28,8 +28,8 @@ export interface WorkflowArgs {
     readonly workgroupArn: pulumi.Input<string>;
     readonly database: pulumi.Input<string>;
   };
-  /** Prefix of the drops that start a run. @default "drops/" */
-  readonly dropPrefix?: string;
+  /** Folders of the landing bucket where a new object starts a run, one a dataset. None: only the schedule does. */
+  readonly dropPrefixes: readonly string[];
   readonly schedule: When;
   readonly dataKeyArn: pulumi.Input<string>;
   readonly logsKeyArn: pulumi.Input<string>;
@@ -44,9 +44,6 @@ export interface WorkflowArgs {
 /** IAM's own variable for the id of whoever calls. */
 const callersUserId = `$\{aws:userid}`;
 
-/** Prefix under which each dataset's drops arrive. */
-export const defaultDropPrefix = "drops/";
-
 /**
  * The state machine of the batch pipeline, from the very definition that the local run executes, and what starts it:
  * a drop in the landing bucket, and a schedule.
@@ -56,6 +53,7 @@ export const defaultDropPrefix = "drops/";
  *   place, functionArns, jobNames, failures, ...keys,
  *   recipeJobs: { campaigns: "shop-dev-campaigns" },
  *   landingBucket: lake.bucketNames.landing,
+ *   dropPrefixes: ["drops/transactions/"],
  *   tableArns: Object.values(sources.tableArns),
  *   warehouse: { workgroupName: warehouse.workgroupName, workgroupArn: warehouse.workgroupArn, database: "warehouse" },
  *   schedule: { expression: "cron(0 5 * * ? *)", timeZone: "Europe/Berlin" },
@@ -68,7 +66,10 @@ export class Workflow extends pulumi.ComponentResource {
   readonly logGroup: aws.cloudwatch.LogGroup;
   /** Made from the name, so that it is known before the machine exists. */
   readonly arn: pulumi.Output<string>;
-  readonly nodes: { readonly dropRule: aws.cloudwatch.EventRule; readonly schedule: aws.scheduler.Schedule };
+  readonly nodes: {
+    readonly dropRule: aws.cloudwatch.EventRule | undefined;
+    readonly schedule: aws.scheduler.Schedule;
+  };
 
   constructor(name: string, args: WorkflowArgs, opts?: pulumi.ComponentResourceOptions) {
     super("securecart:pipeline:Workflow", name, {}, opts);
@@ -79,7 +80,7 @@ export class Workflow extends pulumi.ComponentResource {
     this.role = createRole();
     this.machine = createMachine(this.logGroup, this.role);
     this.arn = arns.regional("states", pulumi.interpolate`stateMachine:${this.machine.name}`);
-    const dropRule = startOnDrop(this.arn);
+    const dropRule = args.dropPrefixes.length > 0 ? startOnDrop(this.arn) : undefined;
     const schedule = startOnSchedule(this.arn);
     this.nodes = { dropRule, schedule };
     this.registerOutputs({ arn: this.arn });
@@ -254,7 +255,7 @@ export class Workflow extends pulumi.ComponentResource {
         {
           name: `${name}-drop`,
           description: "A file arrived in the landing bucket",
-          eventPattern: pulumi.jsonStringify(dropPattern(args.landingBucket, args.dropPrefix)),
+          eventPattern: pulumi.jsonStringify(dropPattern(args.landingBucket, args.dropPrefixes)),
         },
         { parent },
       );
@@ -304,11 +305,11 @@ export class Workflow extends pulumi.ComponentResource {
   }
 }
 
-/** The event that a new drop causes. */
-export function dropPattern(bucket: pulumi.Input<string>, prefix = defaultDropPrefix): object {
+/** The event that a new object below one of the folders causes. */
+export function dropPattern(bucket: pulumi.Input<string>, prefixes: readonly string[]): object {
   return {
     source: ["aws.s3"],
     "detail-type": ["Object Created"],
-    detail: { bucket: { name: [bucket] }, object: { key: [{ prefix }] } },
+    detail: { bucket: { name: [bucket] }, object: { key: prefixes.map((prefix) => ({ prefix })) } },
   };
 }
