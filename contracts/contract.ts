@@ -93,6 +93,17 @@ const sourceSchema = z.discriminatedUnion("kind", [
     dialect: csvDialect.default(() => csvDialect.parse({})),
   }),
   logSourceSchema,
+  z.looseObject({
+    kind: z.literal("kinesis"),
+    stream: z.string().min(1),
+    sessionGapMinutes: z.number().positive(),
+    lateMinutes: z.number().positive(),
+    deduplicationHours: z.number().positive(),
+    clockAheadMinutes: z.number().min(0),
+    clockBehindDays: z.number().positive(),
+    maxRecordBytes: z.int().min(1),
+    ownHosts: z.array(z.string()).default([]),
+  }),
 ]);
 
 const warehouseSchema = z.looseObject({
@@ -111,6 +122,7 @@ const contractExtras = z.object({
   eventTime: z.string().min(1).optional(),
   maxFailedShare: z.number().min(0).max(1).optional(),
   warehouse: warehouseSchema.optional(),
+  writer: z.enum(["batch", "stream"]).optional(),
   summaries: z.array(z.object({ dimension: z.string(), measure: z.string() })).default([]),
   storage: z.enum(["iceberg", "parquet"]).optional(),
 });
@@ -186,6 +198,8 @@ export interface Contract {
   readonly eventTime?: string;
   readonly maxFailedShare?: number;
   readonly warehouse?: { readonly table: string; readonly load: "merge" | "replace"; readonly by?: string };
+  /** Who writes the table: the workflow's runs (the default) or the streaming job beside them. */
+  readonly writer?: "batch" | "stream";
   /** Sums of `measure` by `dimension` that a run prints. */
   readonly summaries: readonly { readonly dimension: string; readonly measure: string }[];
   readonly columns: readonly Column[];

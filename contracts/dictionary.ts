@@ -37,7 +37,7 @@ function rowOf(column: Column): string {
 
 /** Where rows come from, in words. */
 function originOf(
-  { name, source, feeds, precedence, recipe }: Contract,
+  { name, source, feeds, precedence, recipe, writer }: Contract,
   sources: readonly Contract[],
 ): string[] {
   const lines: string[] = [];
@@ -53,7 +53,9 @@ function originOf(
     const formats = source.formats.map(({ name: format, prefix }) => `${format} (${code(prefix)})`);
     lines.push(`from the event stream and from drops: ${formats.join(", ")}`);
   }
+  if (source?.kind === "kinesis") lines.push(`from the Kinesis stream ${code(source.stream)}`);
   if (recipe !== undefined) lines.push(`prepared by the recipe ${code(`recipes/${recipe}.json`)}`);
+  if (writer === "stream") lines.push("written by the streaming job");
   if (feeds !== undefined) lines.push(`merged into ${code(feeds)} with precedence ${precedence ?? 1}`);
   const feeding = sources.filter((one) => one.feeds === name);
   if (feeding.length > 0) lines.push(`merged from ${feeding.map((one) => code(one.name)).join(" and ")}`);

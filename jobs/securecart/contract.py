@@ -101,6 +101,7 @@ class Contract:
     event_time: str | None
     max_failed_share: float
     warehouse: Mapping[str, Any] | None
+    writer: str
     retention: str | None
     latency: str | None
     minimum_rows: int
@@ -248,6 +249,7 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
         event_time=custom.get("eventTime"),
         max_failed_share=float(custom.get("maxFailedShare", 0.05)),
         warehouse=warehouse,
+        writer=str(custom.get("writer", "batch")),
         retention=sla.get("retention"),
         latency=sla.get("latency"),
         minimum_rows=max((int(q.get("mustBeGreaterThan", -1)) + 1 for q in counts), default=0),

@@ -27,13 +27,14 @@ GUARD = "(c._op = 'D' OR c.version_at >= t.version_at)"
 
 
 def note_snapshots(job: Job) -> None:
-    """Writes the snapshot of every table, null for a table without one, to `Job.before_file`.
+    """Writes the snapshot of every table that runs write, null for a table without one, to `Job.before_file`.
 
     A repeated try of the same run finds the note of the first one and leaves it: what it sees now may be half done.
     """
     if exists(job.before_file):
         return
-    tables = [job.lake.table(c) for c in job.contracts.tables]
+    # The stream goes on beside a run: taking back the run must not take back what the stream committed meanwhile.
+    tables = [job.lake.table(c) for c in job.contracts.tables if c.writer == "batch"]
     with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
         snapshots = dict(zip(tables, pool.map(lambda t: snapshot_of(job.spark, t), tables), strict=True))
     write_text(job.before_file, json.dumps(snapshots))
