@@ -137,7 +137,7 @@ class Batch:
         near = (F.col("ended_at") >= F.timestamp_micros(F.lit(first - pause))) & (
             F.col("started_at") <= F.timestamp_micros(F.lit(last + pause))
         )
-        spans = affected_spans(F.broadcast(touched), self.rows(SESSIONS).where(near), gap).localCheckpoint()
+        spans = affected_spans(touched, self.rows(SESSIONS).where(near), gap).localCheckpoint()
         # A session's day is that of an event of its span, also of a session that is replaced.
         every_day = F.explode(F.sequence(F.to_date("from_at"), F.to_date("to_at")))
         days: list[date] = [row[0] for row in spans.select(every_day.alias("day")).distinct().collect()]
@@ -152,6 +152,7 @@ class Batch:
         old = old.join(F.broadcast(spans).alias("p"), in_span("started_at"), "left_semi")
         self.replace_rows(SESSIONS, old, sessions_of(events, gap))
 
+        visitors = F.broadcast(spans.select("visitor_id"))
         sessions = self.rows(SESSIONS).where(F.col("session_date").isin(days))
         day_events = self.rows(EVENTS).where(F.col("event_date").isin(days))
         by_day = {
@@ -159,7 +160,6 @@ class Batch:
             PRODUCTS: ("behaviour_date", product_behaviour(day_events)),
             CARTS: ("cart_date", abandoned_carts(sessions)),
         }
-        visitors = F.broadcast(spans.select("visitor_id"))
         since = min(days) - timedelta(days=FEATURE_DAYS)
         history = (
             self.rows(SESSIONS).where(F.col("session_date") >= F.lit(since)).join(visitors, "visitor_id", "left_semi")
@@ -202,7 +202,7 @@ class Batch:
         if counts.quarantined:
             self.quarantine(outcomes.where(F.col("_outcome") == QUARANTINED))
         if counts.accepted:
-            accepted = enrich(outcomes.where(F.col("_outcome") == ACCEPTED), self.limits.own_hosts).localCheckpoint()
+            accepted = enrich(outcomes.where(F.col("_outcome") == ACCEPTED), self.limits.own_hosts)
             self.append_events(accepted)
             self.renew(accepted)
         return counts

@@ -17,7 +17,7 @@ from securecart.click_events import ACCEPTED, QUARANTINED
 from securecart.lake import Lake
 from securecart.objects import exists, read_text, write_text
 
-NAME = "streams/clickstream/progress.json"
+NAME = "plans/streams/clickstream.json"
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Counts:
 
 
 class Progress:
-    """The progress object of the stream, in the landing bucket, where planning looks for what is new."""
+    """The progress object of the stream, in the landing bucket beside the plans, where planning may look."""
 
     def __init__(self, lake: Lake) -> None:
         self.uri = f"s3://{lake.landing}/{NAME}"
