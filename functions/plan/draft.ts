@@ -52,8 +52,9 @@ async function draftIncremental(
 ): Promise<Draft | string> {
   await deps.ledger.clearPending();
   const found = await planIncremental(deps, contracts, frame.batch_id);
-  if (found.extracts.length === 0) {
-    return `no new drop, no changed row and no export due in ${contracts.length} source datasets`;
+  const streamed = Object.keys(found.watermarks).length > 0;
+  if (found.extracts.length === 0 && !streamed) {
+    return `no new drop, no changed row, no export due and no new events in ${contracts.length} source datasets`;
   }
   const datasets = new Set(found.extracts.map(({ dataset }) => dataset));
   const landing = [...datasets].map((dataset) => ({
@@ -68,7 +69,9 @@ async function draftIncremental(
     recipes: recipesOf(contracts, datasets),
     landing,
   };
-  return { plan, planKey: planKeyOf(plan.batch_id), from: "extract", landing };
+  // What a stream wrote is in its tables already.
+  const from = found.extracts.length > 0 ? "extract" : "export";
+  return { plan, planKey: planKeyOf(plan.batch_id), from, landing };
 }
 
 /** Reads what every committed batch landed: a row of the range may have come late, or in a correction. */

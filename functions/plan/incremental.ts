@@ -5,6 +5,7 @@ import type { PlanDeps } from "./deps.ts";
 import { planDynamodb } from "./dynamodb.ts";
 import type { Restorable } from "./exportWindows.ts";
 import { planMysql } from "./mysql.ts";
+import { planStream } from "./stream.ts";
 
 type Findings = Pick<Plan, "extracts" | "claims" | "watermarks">;
 
@@ -45,6 +46,11 @@ export async function planIncremental(
     if (!planned) continue;
     found.extracts.push(planned.extract);
     found.watermarks[contract.name] = planned.watermark;
+  }
+
+  for (const contract of ofKind(contracts, "kinesis")) {
+    const mark = await planStream(contract, known.get(contract.name), deps.buckets.landing, deps.store);
+    if (mark) found.watermarks[contract.name] = mark;
   }
 
   for (const contract of ofKind(contracts, "csv")) {
