@@ -1,4 +1,5 @@
 /** Batches of the Kinesis stream. */
+import { isUtf8 } from "node:buffer";
 import { BatchProcessor, EventType, processPartialResponse } from "@aws-lambda-powertools/batch";
 import type {
   Context,
@@ -75,6 +76,12 @@ export function streamHandler(deps: StreamDeps) {
       );
       outcomes.push(transform.outcome(format, why, { ...origin, position: 1 }, () => readable(bytes)));
     } else {
+      // One event, printed over several lines, is one record; otherwise each line is one.
+      const whole = bytes.includes("\n") && isUtf8(bytes) ? read(bytes.toString("utf8")) : undefined;
+      if (whole && !(whole instanceof Rejected)) {
+        outcomes.push(transform.outcome(format, whole, { ...origin, position: 1 }, () => readable(bytes)));
+        return { outcomes, segments: await transform.segmentsOf(outcomes) };
+      }
       for await (const lines of linesOf([bytes], maxRecordBytes)) {
         for (const { position, text, problem } of lines) {
           const value = problem ? new Rejected(problem, "the line is no UTF-8") : read(text);

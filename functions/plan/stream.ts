@@ -23,9 +23,7 @@ export async function planStream(
   if (!(await store.head(bucket, key))) return undefined;
   const progress = progressSchema.safeParse(JSON.parse(await store.getText(bucket, key)));
   if (!progress.success) {
-    throw new Error(
-      `s3://${bucket}/${key} is no progress of a stream: ${z.prettifyError(progress.error)}`,
-    );
+    throw new Error(`s3://${bucket}/${key} is no progress of a stream: ${z.prettifyError(progress.error)}`);
   }
   const { changed_at: changed } = progress.data;
   return changed !== null && (known === undefined || changed > known.watermark)
