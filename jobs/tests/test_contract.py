@@ -65,5 +65,5 @@ def test_a_table_needs_a_key() -> None:
 
 
 def test_a_missing_contract_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ContractError, match=r"no contract 'ordres'\. Known: api_events, campaigns, "):
+    with pytest.raises(ContractError, match=r"no contract 'ordres'\. Known: abandoned_carts, api_events, "):
         load_bundle(str(ROOT / "contracts"))["ordres"]
