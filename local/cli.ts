@@ -1,4 +1,4 @@
-/** The commands of a laptop: `start` runs the pipeline, `query` asks the warehouse, `report` opens the last report. */
+/** The commands of a laptop: `start` runs the pipeline, `stream` keeps the clickstream running, `query` asks the warehouse, `report` opens the last report. */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -14,6 +14,9 @@ const usage = `Usage
     --from STEP                       replay the last batch from this step
     --reconcile                       look for rows deleted at the sources now, not only once a day
     --event FILE                      the workflow's input, for example an S3 "Object Created" event
+  npm run stream -- [options]             keep the clickstream running against a generator, until Ctrl-C
+    --rate N                          events a second (default 50)
+    --seconds N                       stop by itself after so long
   npm run query -- "<sql>" [--as ROLE] [--out DIR]
   npm run report -- [--out DIR]       where the last report is
 `;
@@ -84,6 +87,19 @@ async function runStart(args: string[]): Promise<number> {
   });
 }
 
+async function runStream(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { out, rate: { type: "string", default: "50" }, seconds: { type: "string" } },
+  });
+  const { stream } = await import("./stream.ts");
+  return stream({
+    out: values.out,
+    rate: number("rate", values.rate, 1),
+    ...(values.seconds !== undefined && { seconds: number("seconds", values.seconds, 1) }),
+  });
+}
+
 async function runQuery(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
@@ -128,6 +144,7 @@ async function runReport(args: string[]): Promise<number> {
 
 const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
   start: runStart,
+  stream: runStream,
   query: runQuery,
   report: runReport,
 };

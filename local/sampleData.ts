@@ -1,7 +1,8 @@
 /** Fills a fresh workspace with sample data: the source systems' tables, change logs and CSV drops. */
 import { spawn } from "node:child_process";
-import { cp, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import { putRecords } from "./clickstream.ts";
 import type { Services } from "./services.ts";
 import { buckets, UserError, type Workspace } from "./workspace.ts";
 
@@ -10,6 +11,8 @@ export interface SampleOptions {
   /** 1 is about 20,000 orders. */
   readonly scale: number;
 }
+
+const clickRecords = "sources/kinesis/clickstream.jsonl";
 
 const exists = (file: string): Promise<boolean> =>
   stat(file).then(
@@ -63,5 +66,7 @@ export async function loadSample(workspace: Workspace, { spark }: Services): Pro
   // A drop's time of arrival is its version, so it must survive the copy.
   const drops = path.join(workspace.lake, buckets.landing, "drops");
   await cp(path.join(workspace.sample, "drops"), drops, { recursive: true, preserveTimestamps: true });
+  // The stream's records, as if the stream had held them.
+  await putRecords(workspace, "sample", await readFile(path.join(workspace.sample, clickRecords), "utf8"));
   await mkdir(done);
 }

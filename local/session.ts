@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import type { Json } from "../workflow/asl.ts";
+import { readStream } from "./clickstream.ts";
 import { type ContractSet, deploy } from "./deployment.ts";
 import { execute } from "./execution.ts";
 import { type Dropped, dropInput } from "./input.ts";
@@ -90,6 +91,8 @@ export class Session {
     let outcome: Outcome = { status: "INTERRUPTED" };
     try {
       dropped = await this.#prepare(services, options, console);
+      if (readsStream(options)) await readStream(services, this.workspace, progress);
+      signal.throwIfAborted();
       outcome = await this.#runWorkflow(services, options, console);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -172,6 +175,12 @@ export class Session {
     await writeFile(path.join(this.workspace.reports, "latest"), data.run.batchId);
     return html;
   }
+}
+
+/** A run that looks for what is new looks at the stream too; a backfill or a replay deals with batches. */
+function readsStream({ contracts, from, workflowInput }: RunOptions): boolean {
+  const { backfill, replay } = requested.safeParse(workflowInput).data ?? {};
+  return contracts.own && from === undefined && !backfill && !replay;
 }
 
 const requested = z.looseObject({

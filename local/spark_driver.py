@@ -63,6 +63,7 @@ class Driver:
             "source_has_changes": sources.has_changes,
             "storage": self.storage,
             "cancel": self.cancel,
+            "stop_streams": self.stop_streams,
             "table_rows": self.table_rows,
         }
 
@@ -87,6 +88,11 @@ class Driver:
         while self.running > 0:
             self.spark.sparkContext.cancelAllJobs()
             time.sleep(0.1)
+
+    def stop_streams(self) -> None:
+        """Ends the running streams as a redeployment does: a batch that was under way is repeated by the next start."""
+        for query in self.spark.streams.active:
+            query.stop()
 
     def table_rows(self, tables: list[str]) -> dict[str, int]:
         """Rows of Iceberg tables, from their file listing; a table that does not exist is left out."""

@@ -65,8 +65,8 @@ class Batch:
     def rows(self, name: str) -> DataFrame:
         return self.job.spark.table(self.table(name))
 
-    def outcomes(self, records: DataFrame) -> tuple[DataFrame, int]:
-        """Every record with its outcome, kept where it was computed, and how many records came."""
+    def outcomes(self, records: DataFrame) -> tuple[DataFrame, int, datetime]:
+        """Every record with its outcome, kept where it was computed; how many came, and when the first arrived."""
         seen = Observation()
         read = read_records(records, self.job.contracts[STREAM], self.job.contracts.reference)
         counted = (F.count(F.lit(1)).alias("received"), F.min(F.unix_micros("arrived_at")).alias("since"))
@@ -80,7 +80,8 @@ class Batch:
             & (F.col("event_date") >= F.to_date(horizon))
         )
         known = known.select("event_id", "row_hash", "occurred_at")
-        return settle(read, known, self.limits).localCheckpoint(), received
+        first = datetime.fromtimestamp(since / 1_000_000, UTC)
+        return settle(read, known, self.limits).localCheckpoint(), received, first
 
     def append_events(self, accepted: DataFrame) -> None:
         """Adds the accepted events in one commit, unless an earlier try of this batch has."""
@@ -186,13 +187,13 @@ class Batch:
             F.lit(self.now).alias("quarantined_at"),
         ).coalesce(1).write.mode("overwrite").parquet(self.job.lake.rejected(STREAM, self.batch_id))
 
-    def run(self, records: DataFrame) -> Counts:
-        """Processes the batch.
+    def run(self, records: DataFrame) -> tuple[Counts, datetime]:
+        """Processes the batch. Returns its counts, and when the stream received its oldest record.
 
         Raises:
             JobError: when a record has no outcome or more than one.
         """
-        outcomes, received = self.outcomes(records)
+        outcomes, received, arrived = self.outcomes(records)
         counts = Counts.of(outcomes)
         if counts.accounted != received:
             raise JobError(
@@ -205,7 +206,7 @@ class Batch:
             accepted = enrich(outcomes.where(F.col("_outcome") == ACCEPTED), self.limits.own_hosts)
             self.append_events(accepted)
             self.renew(accepted)
-        return counts
+        return counts, arrived
 
 
 def batch_name(query: str, number: int) -> str:
@@ -248,8 +249,8 @@ def main(argv: list[str]) -> None:
         started = datetime.now(UTC)
         query = job.spark.sparkContext.getLocalProperty("sql.streaming.queryId")
         batch = Batch(job, batch_name(str(query), number), limits, started)
-        counts = batch.run(records)
-        progress.note(batch.batch_id, started, counts)
+        counts, arrived = batch.run(records)
+        progress.note(batch.batch_id, started, arrived, counts)
         log.info("%s: %s", batch.batch_id, counts.document())
         # In the same process and between two batches, so that a compaction never competes with a commit.
         if number % options.compact_every == options.compact_every - 1:

@@ -74,17 +74,23 @@ class Progress:
     def __init__(self, lake: Lake) -> None:
         self.uri = f"s3://{lake.landing}/{NAME}"
 
-    def note(self, batch_id: str, started: datetime, batch: Counts) -> None:
-        """Notes a batch whose tables are written; ``changed_at`` is when a batch last changed them."""
+    def note(self, batch_id: str, started: datetime, arrived: datetime, batch: Counts) -> None:
+        """Notes a batch whose tables are written; ``changed_at`` is when a batch last changed them.
+
+        Args:
+            started: when its processing began.
+            arrived: when the stream received its oldest record: from then to now is the latency, end to end.
+        """
         last: dict[str, Any] = json.loads(read_text(self.uri)) if exists(self.uri) else {}
-        ended = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        ended = _text(datetime.now(UTC))
         if last.get("batch_id") == batch_id:
             before = Counts.read(last["before"])
         else:
             before = Counts.read(last["total"]) if last else Counts()
         document = {
             "batch_id": batch_id,
-            "started_at": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "started_at": _text(started),
+            "first_arrived_at": _text(arrived),
             "ended_at": ended,
             "changed_at": ended if batch.accepted else last.get("changed_at"),
             "batch": batch.document(),
@@ -92,3 +98,8 @@ class Progress:
             "total": before.plus(batch).document(),
         }
         write_text(self.uri, json.dumps(document, indent=1))
+
+
+def _text(instant: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, which sorts as the instants do."""
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")

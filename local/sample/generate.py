@@ -17,6 +17,7 @@ from . import mysql as shop
 from .campaigns import Campaigns
 from .catalogue import Catalogue
 from .changes import MOST, Changes, new_drop
+from .clicks import write_clicks
 from .counts import DATASETS, Json, Tally
 from .ledger import Ledger
 from .model import BOTH, MYSQL, Line, Order, OrderModel, Period
@@ -251,6 +252,7 @@ def generate(out: Path, seed: int = 42, scale: float = 1.0, end: date = date(202
     claim(out)
     with Output(out) as output:
         truth = Sample(output, seed, scale, end, None).run()
+        truth["clickstream"] = write_clicks(output, seed, scale, end)
     write_json(out / "truth.json", truth)
     return truth
 
