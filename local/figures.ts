@@ -3,7 +3,9 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import type { Contract } from "../contracts/contract.ts";
+import { streamProgress } from "./clickstream.ts";
 import type {
+  Behaviour,
   FileSet,
   OrderHistory,
   ReportData,
@@ -93,6 +95,32 @@ async function historyOf(warehouse: Warehouse, contract: Contract): Promise<Orde
   };
 }
 
+/** Undefined while the stream has received nothing. */
+async function behaviourOf(workspace: Workspace, warehouse: Warehouse): Promise<Behaviour | undefined> {
+  const progress = await streamProgress(workspace);
+  if (!progress) return undefined;
+  const stages = {
+    "all sessions": "sessions",
+    "saw a product": "viewed_product",
+    "filled a cart": "added_to_cart",
+    "began the checkout": "began_checkout",
+    bought: "purchased",
+  };
+  const sums = Object.values(stages).map((column) => `SUM(${column})`);
+  const { rows } = await warehouse.query(`SELECT ${sums.join(", ")} FROM mart.session_funnel`, reader);
+  const days = await warehouse.query(
+    "SELECT funnel_date, SUM(sessions) FROM mart.session_funnel GROUP BY funnel_date ORDER BY funnel_date",
+    reader,
+  );
+  const carts = await warehouse.query("SELECT COUNT(*) FROM mart.abandoned_carts", reader);
+  return {
+    funnel: Object.keys(stages).map((stage, index) => ({ stage, sessions: Number(rows[0]?.[index] ?? 0) })),
+    sessionsByDay: days.rows.map(([day, sessions]) => ({ day: textOf(day), sessions: Number(sessions) })),
+    abandonedCarts: Number(carts.rows[0]?.[0] ?? 0),
+    stream: progress.total,
+  };
+}
+
 /** The figures that a contract's customProperty `summaries` asks for: a measure summed by a dimension. */
 async function summariesOf(warehouse: Warehouse, contract: Contract): Promise<Summary[]> {
   const { customProperties } = documentSchema.parse(contract.document);
@@ -154,7 +182,7 @@ export async function figuresOf(
   workspace: Workspace,
   services: Services,
   contracts: readonly Contract[],
-): Promise<Pick<ReportData, "revenue" | "orderHistory" | "storage" | "tables" | "summaries">> {
+): Promise<Pick<ReportData, "revenue" | "orderHistory" | "behaviour" | "storage" | "tables" | "summaries">> {
   const { warehouse, spark } = services;
   const named = new Map(contracts.map((contract) => [contract.name, contract]));
   const history = named.get("order_history");
@@ -178,7 +206,9 @@ export async function figuresOf(
   const summaries = await Promise.all(
     contracts.filter((contract) => contract.warehouse).map((contract) => summariesOf(warehouse, contract)),
   );
+  const behaviour = named.has("session_funnel") ? await behaviourOf(workspace, warehouse) : undefined;
   return {
+    ...(behaviour && { behaviour }),
     ...(history && {
       revenue: await revenueOf(warehouse),
       orderHistory: await historyOf(warehouse, history),

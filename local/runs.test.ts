@@ -4,6 +4,7 @@ import path from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
 import type { Json } from "../workflow/asl.ts";
+import { streamProgress } from "./clickstream.ts";
 import { type ContractSet, contractsOf } from "./deployment.ts";
 import { Laptop, secondStep, temporaryFolder } from "./testing/harness.ts";
 
@@ -48,6 +49,16 @@ const firstSchema = truthSchema.extend({
     z.string(),
     z.object({ read: z.number(), loaded: z.number(), deduplicated: counts, quarantined: counts }),
   ),
+  clickstream: z.object({
+    read: z.number(),
+    loaded: z.number(),
+    deduplicated: counts,
+    quarantined: counts,
+    visitors: z.number(),
+    sessions: z.number(),
+    sessions_with: counts,
+    abandoned_carts: z.number(),
+  }),
   campaigns_rows: z.array(z.array(z.union([z.string(), z.number(), z.null()]))),
   files: z.array(z.looseObject({ dataset: z.string(), path: z.string() })),
 });
@@ -197,6 +208,31 @@ describe("runs of the local pipeline, one after the other", function () {
     expect((await objectsRead(laptop, data)).transactions).to.have.length(files.length);
     digests = await laptop.digests(contracts);
     expect(digests).to.include.keys("staging.lake.orders", "curated.lake.order_history", "mart.inventory");
+  });
+
+  it("the first run's clickstream is accounted for, and its sessions and behaviour equal the truth", async () => {
+    const { clickstream: truth } = await read(firstSchema, sample("truth.json"));
+    expect((await streamProgress(laptop.session.workspace))?.total).to.deep.equal({
+      received: truth.read,
+      accepted: truth.loaded,
+      deduplicated: truth.deduplicated,
+      quarantined: truth.quarantined,
+    });
+    const { product_view: viewed, add_to_cart: carted, purchase: bought } = truth.sessions_with;
+    const funnel = "SUM(sessions), SUM(viewed_product), SUM(added_to_cart), SUM(purchased)";
+    const numbers = async (sql: string): Promise<number[]> => ((await laptop.mart(sql))[0] ?? []).map(Number);
+    expect(await numbers(`SELECT ${funnel} FROM mart.session_funnel`)).to.deep.equal([
+      truth.sessions,
+      viewed,
+      carted,
+      bought,
+    ]);
+    expect(await numbers("SELECT COUNT(*), SUM(event_count) FROM mart.sessions")).to.deep.equal([
+      truth.sessions,
+      truth.loaded,
+    ]);
+    expect(await numbers("SELECT COUNT(*) FROM mart.abandoned_carts")).to.deep.equal([truth.abandoned_carts]);
+    expect(await numbers("SELECT COUNT(*) FROM mart.user_features")).to.deep.equal([truth.visitors]);
   });
 
   it("a second run finds nothing new and changes nothing", async () => {

@@ -1,6 +1,7 @@
 import { Html, html } from "./html.ts";
 import { instant, section } from "./parts.ts";
 import { balanceSection } from "./sections/balance.ts";
+import { behaviourSection } from "./sections/behaviour.ts";
 import { businessSection } from "./sections/business.ts";
 import { detailsSection } from "./sections/details.ts";
 import { ordersSection } from "./sections/orders.ts";
@@ -22,6 +23,7 @@ export function renderReport(data: ReportData): string {
     qualitySection(data),
     businessSection(data),
     ordersSection(data),
+    behaviourSection(data),
     detailsSection(data),
   ].filter((each) => each !== undefined);
   const links = sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`);

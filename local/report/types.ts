@@ -17,6 +17,8 @@ export interface ReportData {
   readonly revenue?: Revenue;
   /** Absent when the run has no order history. */
   readonly orderHistory?: OrderHistory;
+  /** Absent when the run knows no clickstream. */
+  readonly behaviour?: Behaviour;
   /** CSV against Parquet, one entry a dataset that was converted. */
   readonly storage: readonly StorageComparison[];
   /** Row counts after the run. */
@@ -137,6 +139,21 @@ export interface OrderHistory {
   readonly totalRows: number;
   /** Columns left out because they hold personal data. */
   readonly omitted: readonly string[];
+}
+
+/** What visitors did, from the clickstream. */
+export interface Behaviour {
+  /** Sessions with an event of each stage; the first entry counts all of them. */
+  readonly funnel: readonly { readonly stage: string; readonly sessions: number }[];
+  readonly sessionsByDay: readonly { readonly day: string; readonly sessions: number }[];
+  readonly abandonedCarts: number;
+  /** Records since the stream began: `received = accepted + deduplicated + quarantined`. */
+  readonly stream: {
+    readonly received: number;
+    readonly accepted: number;
+    readonly deduplicated: Readonly<Record<string, number>>;
+    readonly quarantined: Readonly<Record<string, number>>;
+  };
 }
 
 /** The same rows as CSV and as partitioned Parquet, and what a query on one partition has to read of each. */
