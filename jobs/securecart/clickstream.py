@@ -107,6 +107,13 @@ class Batch:
             new: those rows as they should be.
         """
         contract = self.job.contracts[name]
+        if read_snapshots(self.job.spark, self.table(name)).current is None:
+            # Into an empty table an append has the same effect, and needs no comparison.
+            first = new.select(
+                *contract.names, F.lit(self.now).alias("version_at"), F.lit(self.batch_id).alias("batch_id")
+            )
+            first.writeTo(self.table(name)).append()
+            return
         counted = Observation()
         changed = F.col("_op") != "unchanged"
         changes = (
