@@ -24,7 +24,7 @@ const serviceName = "api-logs";
 const tracer = new Tracer({ serviceName });
 
 /** Composes the function on AWS from its environment (README.md). */
-async function onAws(): Promise<ApiLogs> {
+export async function onAws(): Promise<ApiLogs> {
   const s3 = tracer.captureAWSv3Client(new S3Client({}));
   const dynamodb = tracer.captureAWSv3Client(new DynamoDBClient({}));
   const dataset = process.env.DATASET ?? "api_events";

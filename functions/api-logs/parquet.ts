@@ -53,14 +53,9 @@ function schemaOf(columns: readonly ParquetColumn[]): ParquetSchema {
 interface Page {
   readonly name: string;
   readonly required: boolean;
-  readonly write: (value: Value) => unknown;
   values: unknown[];
   levels: number[];
 }
-
-/** The library wants bytes of a text where it does not shred it itself. */
-const bytesOf = (value: Value): unknown => (typeof value === "string" ? Buffer.from(value, "utf8") : value);
-const same = (value: Value): unknown => value;
 
 /** Writes rows to a stream; memory holds one row group, however many there are. */
 export class ParquetFile {
@@ -72,10 +67,9 @@ export class ParquetFile {
 
   private constructor(writer: ParquetWriter, columns: readonly ParquetColumn[]) {
     this.#writer = writer;
-    this.#pages = columns.map(({ name, type, required }) => ({
+    this.#pages = columns.map(({ name, required }) => ({
       name,
       required,
-      write: type.kind === "varchar" || type.kind === "char" ? bytesOf : same,
       values: [],
       levels: [],
     }));
@@ -117,7 +111,7 @@ export class ParquetFile {
       const value = row[index] ?? null;
       if (!page) continue;
       if (value !== null) {
-        page.values.push(page.write(value));
+        page.values.push(value); // texts are encoded by the library, all of a page at once
         if (!page.required) page.levels.push(1);
       } else if (page.required) {
         throw new Error(`column '${page.name}' is required, but row ${this.#rows} has no value for it`);
