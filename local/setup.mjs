@@ -10,6 +10,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -22,6 +23,8 @@ import { fileURLToPath } from "node:url";
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const setupDir = path.join(root, ".setup");
 const venv = path.join(root, ".venv");
+/** An empty database cluster of the PGlite that is installed; the first warehouse makes it. */
+const cluster = path.join(setupDir, "cluster");
 const venvBin = path.join(venv, "bin");
 
 /** Jars that Spark needs beside pyspark, from Maven Central; sha256 of the published file. */
@@ -128,13 +131,14 @@ function findJavaHome() {
 function installNodeModules() {
   const key = `${fileHash("package-lock.json")} ${process.versions.modules}`;
   if (existsSync(path.join(root, "node_modules")) && stamped("node_modules", key)) return;
-  say("1/3 node modules (npm ci) …");
+  say("1/4 node modules (npm ci) …");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   run(
     npm,
     ["ci", "--ignore-scripts", "--no-fund", "--no-audit"],
     "Check the network and run the same command again.",
   );
+  rmSync(cluster, { recursive: true, force: true });
   stamp("node_modules", key);
 }
 
@@ -142,7 +146,7 @@ function installPython() {
   const key = fileHash("requirements.lock");
   if (existsSync(path.join(venvBin, "python")) && stamped("python", key)) return;
   const python = findPython();
-  say("2/3 Python packages into .venv (pyspark is 300 MB; this takes a minute or two) …");
+  say("2/4 Python packages into .venv (pyspark is 300 MB; this takes a minute or two) …");
   const venvRemedy = "On Debian and Ubuntu: 'apt install python3.11-venv'. Then run the same command again.";
   run(python, ["-m", "venv", venv], venvRemedy);
   const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "on"];
@@ -173,7 +177,7 @@ async function download(jar) {
   const mirror = process.env.MAVEN_MIRROR ?? "https://repo1.maven.org/maven2";
   const url = `${mirror}/${jar.group}/${jar.artifact}/${jar.version}/${name}`;
   const have = existsSync(part) ? statSync(part).size : 0;
-  say(`3/3 ${name}${have > 0 ? ` (continued at ${have} bytes)` : ""} …`);
+  say(`3/4 ${name}${have > 0 ? ` (continued at ${have} bytes)` : ""} …`);
   const remedy =
     "Check the network, or name a mirror: MAVEN_MIRROR=https://… ; then run the same command again.";
   let response;
@@ -195,6 +199,31 @@ async function download(jar) {
   renameSync(part, target);
 }
 
+/**
+ * Archives the classes that Spark loads in a small run of the pipeline (Java's class data sharing), so that later runs
+ * need not read, check and link twenty thousand classes again. Nothing depends on it but time, so a failure is said and
+ * left at that; Java itself ignores an archive that does not fit.
+ */
+function archiveClasses(env) {
+  const release = readFileSync(path.join(env.JAVA_HOME, "release"), "utf8");
+  const key = sha256([fileHash("requirements.lock"), ...jars.map((jar) => jar.sha256), release].join());
+  if (stamped("classes", key)) return;
+  say("4/4 archive of Spark's classes from a small run of the pipeline (a minute, once) …");
+  const out = path.join(setupDir, "small-run");
+  const part = `${env.SECURECART_CLASS_ARCHIVE}.part`;
+  rmSync(out, { recursive: true, force: true });
+  const { status, signal, stderr } = spawnSync(
+    "tsx",
+    ["local/cli.ts", "start", "--out", out, "--scale", "0.1"],
+    { cwd: root, env: { ...env, SECURECART_ARCHIVE_CLASSES: part }, encoding: "utf8" },
+  );
+  if (signal) process.exit(128 + constants.signals[signal]);
+  rmSync(out, { recursive: true, force: true });
+  if (status === 0 && existsSync(part)) renameSync(part, env.SECURECART_CLASS_ARCHIVE);
+  else say(`no archive could be made; Spark starts slower without one:\n${stderr ?? ""}`);
+  stamp("classes", key);
+}
+
 /** Does what is missing of the set-up and returns the environment that commands run in. */
 export async function ensureSetup() {
   checkNode();
@@ -208,17 +237,24 @@ export async function ensureSetup() {
   installPython();
   for (const jar of jars) await download(jar);
   const bins = [path.join(root, "node_modules/.bin"), venvBin, path.join(javaHome, "bin")];
-  return {
+  // Java takes the archive of classes only with the very class path that it was made with, so links are resolved.
+  const real = realpathSync(setupDir);
+  const env = {
     ...process.env,
     JAVA_HOME: javaHome,
     VIRTUAL_ENV: venv,
     PATH: [...bins, process.env.PATH].join(path.delimiter),
-    SECURECART_JARS: jars.map((j) => path.join(setupDir, "jars", `${j.artifact}-${j.version}.jar`)).join(","),
+    SPARK_HOME: realpathSync(path.join(venv, "lib/python3.11/site-packages/pyspark")),
+    SECURECART_JARS: jars.map((j) => path.join(real, "jars", `${j.artifact}-${j.version}.jar`)).join(","),
+    SECURECART_CLUSTER_TEMPLATE: cluster,
+    SECURECART_CLASS_ARCHIVE: path.join(real, "spark.jsa"),
     PYTHONPATH: path.join(root, "jobs"),
     // Node 20 is supported here until the SDK needs more; its warning on every run helps nobody.
     AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
     PYSPARK_PYTHON: path.join(venvBin, "python"),
   };
+  archiveClasses(env);
+  return env;
 }
 
 async function main() {

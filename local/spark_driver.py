@@ -30,7 +30,7 @@ from pyspark.sql import functions as F
 from securecart.errors import JobError
 from securecart.objects import LAKE_ROOT_VARIABLE
 from source_database import SourceDatabase
-from spark_session import local_session
+from spark_session import local_session, stop
 
 log = logging.getLogger("driver")
 
@@ -189,7 +189,7 @@ def main() -> None:
     answers.flush()
     serve(driver, sys.stdin)
     driver.sources.close()
-    spark.stop()
+    stop(spark)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -19,6 +20,30 @@ BUCKETS = {
 
 #: Both Iceberg catalogs use this database here; on AWS it carries the stack's name.
 DATABASE = "lake"
+
+
+#: Environment: the archive of classes that the set-up made, and where it wants a new one.
+CLASS_ARCHIVE = "SECURECART_CLASS_ARCHIVE"
+ARCHIVE_CLASSES = "SECURECART_ARCHIVE_CLASSES"
+
+
+def _class_archive() -> list[str]:
+    """Java's options for class data sharing. Without an archive, or with one that does not fit, Java does without."""
+    if wanted := os.environ.get(ARCHIVE_CLASSES):
+        return [f"-XX:ArchiveClassesAtExit={wanted}"]
+    archive = os.environ.get(CLASS_ARCHIVE)
+    return [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"] if archive else []
+
+
+def stop(session: SparkSession) -> None:
+    """Stops Spark, and waits for Java when that has still to write an archive of its classes."""
+    context: Any = session.sparkContext
+    java = context._gateway.proc
+    session.stop()
+    if os.environ.get(ARCHIVE_CLASSES):
+        context._gateway.shutdown()
+        java.stdin.close()
+        java.wait()
 
 
 def local_session(lake: Path, scratch: Path, log_config: Path | None = None) -> SparkSession:
@@ -39,6 +64,7 @@ def local_session(lake: Path, scratch: Path, log_config: Path | None = None) -> 
         f"-Dderby.stream.error.file={scratch / 'derby.log'}",
         "-XX:+UseSerialGC",  # two cores: the parallel collectors only get in the way
         "-XX:TieredStopAtLevel=1",  # a run is over before the optimising compiler has paid for itself
+        *_class_archive(),
         *([f"-Dlog4j2.configurationFile={log_config.as_uri()}"] if log_config else []),
     ]
     settings: dict[str, str] = {
@@ -56,6 +82,7 @@ def local_session(lake: Path, scratch: Path, log_config: Path | None = None) -> 
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.adaptive.enabled": "false",  # tables here are small: planning again costs more than it saves
         "spark.sql.autoBroadcastJoinThreshold": "32m",
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",  # it looks at every value twice
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.sql.sources.partitionOverwriteMode": "dynamic",
         "spark.scheduler.mode": "FAIR",
@@ -79,4 +106,20 @@ def local_session(lake: Path, scratch: Path, log_config: Path | None = None) -> 
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
+    _remember_classes(session)
     return session
+
+
+#: Classes that pyspark asks the JVM for at every column expression.
+_ASKED_FOR = ("Column", "PythonSQLUtils", "PythonUtils", "SparkSession", "SparkSession$", "functions", "org", "py4j")
+
+
+def _remember_classes(session: SparkSession) -> None:
+    """Keeps the JVM's answers to what pyspark asks again and again: some 7,000 questions in a run.
+
+    Py4J keeps none. For each ``F.col`` Java looks for a class ``functions`` in eight packages, in vain in most of them,
+    and each time it searches every jar.
+    """
+    jvm: Any = session.sparkContext._jvm
+    for name in _ASKED_FOR:
+        setattr(jvm, name, getattr(jvm, name))

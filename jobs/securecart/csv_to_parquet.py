@@ -195,7 +195,8 @@ def _land(job: lake.Job, contract: Contract, looked: Sequence[Looked]) -> dict[s
     if contract.recipe:
         stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"), contract)
     # Counted in what was written: an accumulator would count a repeated task twice.
-    counts = {r["_error"]: r["count"] for r in job.spark.read.parquet(path).groupBy("_error").count().collect()}
+    written = job.spark.read.schema(landing_schema(contract)).parquet(path)
+    counts = {r["_error"]: r["count"] for r in written.groupBy("_error").count().collect()}
     refused = [one for one in looked if one.reason]
     empty = [one for one in looked if one.warning]
     for one in refused:

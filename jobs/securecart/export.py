@@ -17,6 +17,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyspark.sql import DataFrame, Observation, SparkSession, Window
@@ -29,6 +30,8 @@ from securecart.snapshots import TableSnapshots, changelog, read_snapshots
 log = logging.getLogger(__name__)
 
 TAG_PREFIX = "exported-"
+
+PARALLEL_TABLES = 4
 
 
 def tag_of(batch_id: str) -> str:
@@ -138,27 +141,30 @@ def move_tags(spark: SparkSession, table: str, snapshots: TableSnapshots, batch_
         spark.sql(f"ALTER TABLE {table} CREATE OR REPLACE TAG `{tag}` AS OF VERSION {snapshots.current}")
 
 
+def export_table(job: lake.Job, table: str, contract: Contract, loaded_batch: str | None) -> tuple[str, dict[str, Any]]:
+    """Exports one table. Returns its name in the warehouse, and its metrics."""
+    assert contract.warehouse is not None
+    name = str(contract.warehouse["table"])
+    path = f"s3://{job.lake.curated}/exports/{name}/batch={job.batch_id}/"
+    snapshots = read_snapshots(job.spark, table)
+    start_tag = tag_of(loaded_batch) if loaded_batch else None
+    rows = changed_rows(job, table, contract, snapshots, start_tag)
+    written = 0 if rows is None else write_export(export_form(rows, contract, job), path)
+    move_tags(job.spark, table, snapshots, job.batch_id, loaded_batch)
+    log.info("%s: %s rows", name, written)
+    return name, {
+        "rows": written,
+        "path": path,
+        "from_snapshot": snapshots.tags.get(start_tag) if start_tag else None,
+        "to_snapshot": snapshots.current,
+    }
+
+
 def export(job: lake.Job, loaded_batch: str | None) -> dict[str, Any]:
     """Exports every table that a contract sends to the warehouse. Returns metrics by warehouse table."""
     contracts = {job.lake.table(c): c for c in job.contracts.tables if c.warehouse is not None}
-    snapshots = {table: read_snapshots(job.spark, table) for table in contracts}
-    start_tag = tag_of(loaded_batch) if loaded_batch else None
-    metrics: dict[str, Any] = {}
-    for table, contract in contracts.items():
-        assert contract.warehouse is not None
-        name = contract.warehouse["table"]
-        path = f"s3://{job.lake.curated}/exports/{name}/batch={job.batch_id}/"
-        rows = changed_rows(job, table, contract, snapshots[table], start_tag)
-        written = 0 if rows is None else write_export(export_form(rows, contract, job), path)
-        move_tags(job.spark, table, snapshots[table], job.batch_id, loaded_batch)
-        metrics[name] = {
-            "rows": written,
-            "path": path,
-            "from_snapshot": snapshots[table].tags.get(start_tag) if start_tag else None,
-            "to_snapshot": snapshots[table].current,
-        }
-        log.info("%s: %s rows", name, written)
-    return metrics
+    with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
+        return dict(pool.map(lambda t: export_table(job, t, contracts[t], loaded_batch), contracts))
 
 
 def main(argv: list[str]) -> None:

@@ -14,6 +14,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 #: Rows that one JDBC read fetches; a larger table is read in parallel parts of about this size.
 ROWS_PER_PART = 250_000
+
+#: Tables read at the same time: one waits for the database while another computes, and the source is not flooded.
+PARALLEL_TABLES = 2
 
 #: Rows that one round trip of a JDBC read brings.
 FETCH_SIZE = "10000"
@@ -214,23 +218,27 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--mysql-secret")
     job = lake.start("extract_mysql", argv, parser)
     database = connect(job.options.mysql_url, job.options.mysql_secret)
-    metrics = {}
-    for extract in job.plan["extracts"]:
-        if extract["kind"] != "mysql":
-            continue
-        contract = job.contracts[extract["dataset"]]
-        path = job.lake.landing_batch(contract.name, job.batch_id)
-        with explained(database, extract["table"]):
-            rows = extract_rows(job.spark, database, contract, extract)
-            if extract["reconcile"]:
-                rows = rows.unionByName(extract_keys(job.spark, database, contract, extract))
-            write_batch(rows, path)
-        counts = {r["_op"]: r["count"] for r in job.spark.read.parquet(path).groupBy("_op").count().collect()}
-        metrics[contract.name] = {"read": counts.get("U", 0), "keys": counts.get("K", 0)}
-        log.info("%s: %s rows, %s keys", contract.name, counts.get("U", 0), counts.get("K", 0))
-        if contract.recipe:
-            stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"), contract)
-    job.write_metrics(metrics)
+    extracts = [extract for extract in job.plan["extracts"] if extract["kind"] == "mysql"]
+    with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
+        landed = pool.map(lambda extract: _land(job, database, extract), extracts)
+        job.write_metrics({extract["dataset"]: counts for extract, counts in zip(extracts, landed, strict=True)})
+
+
+def _land(job: lake.Job, database: Database, extract: Mapping[str, Any]) -> dict[str, int]:
+    """Writes one table's batch and returns its metrics."""
+    contract = job.contracts[extract["dataset"]]
+    path = job.lake.landing_batch(contract.name, job.batch_id)
+    with explained(database, extract["table"]):
+        rows = extract_rows(job.spark, database, contract, extract)
+        if extract["reconcile"]:
+            rows = rows.unionByName(extract_keys(job.spark, database, contract, extract))
+        write_batch(rows, path)
+    written = job.spark.read.schema(landing_schema(contract)).parquet(path)
+    counts = {r["_op"]: r["count"] for r in written.groupBy("_op").count().collect()}
+    log.info("%s: %s rows, %s keys", contract.name, counts.get("U", 0), counts.get("K", 0))
+    if contract.recipe:
+        stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"), contract)
+    return {"read": counts.get("U", 0), "keys": counts.get("K", 0)}
 
 
 if __name__ == "__main__":

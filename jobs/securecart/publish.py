@@ -44,19 +44,15 @@ def publish_table(job: Job, contract: Contract) -> dict[str, Any]:
     """Merges one table's candidates. Returns how many rows were upserted and deleted."""
     schema = table_schema(contract, job.contracts).add("_op", "string")
     candidates = job.spark.read.schema(schema).parquet(job.lake.candidates(contract.name, job.batch_id))
-    candidates = candidates.persist()
-    try:
-        counts = {r["_op"]: r["count"] for r in candidates.groupBy("_op").count().collect()}
-        table = job.lake.table(contract)
-        if counts:
-            # Into an empty table an append has the same effect, and needs no join.
-            if snapshot_of(job.spark, table) is None and "D" not in counts:
-                candidates.drop("_op").writeTo(table).append()
-            else:
-                merge_changes(table, candidates, contract.keys, GUARD)
-        return {"upserted": counts.get("U", 0), "deleted": counts.get("D", 0)}
-    finally:
-        candidates.unpersist()
+    counts = {r["_op"]: r["count"] for r in candidates.groupBy("_op").count().collect()}  # reads that column alone
+    table = job.lake.table(contract)
+    if counts:
+        # Into an empty table an append has the same effect, and needs no join.
+        if snapshot_of(job.spark, table) is None and "D" not in counts:
+            candidates.drop("_op").writeTo(table).append()
+        else:
+            merge_changes(table, candidates, contract.keys, GUARD)
+    return {"upserted": counts.get("U", 0), "deleted": counts.get("D", 0)}
 
 
 def main(argv: list[str]) -> None:

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { PGlite, type Transaction } from "@electric-sql/pglite";
 import type {
@@ -9,6 +9,7 @@ import type {
   StatementDescription,
 } from "../../warehouse/dataApi.ts";
 import { maxBatch } from "../../warehouse/dataApi.ts";
+import { makeCluster } from "./cluster.ts";
 import { adapt } from "./dialect.ts";
 import { copyText, filesOf } from "./parquet.ts";
 
@@ -102,7 +103,7 @@ export class Warehouse {
   /** Opens the warehouse, creating it when it is not there. @throws Error when the directory cannot be used */
   static async open({ dir, lake }: WarehouseOptions): Promise<Warehouse> {
     try {
-      if (dir !== undefined) await mkdir(dir, { recursive: true });
+      if (dir !== undefined) await makeCluster(dir);
       const db = await PGlite.create(dir ?? "memory://");
       await db.exec(await readFile(path.join(import.meta.dirname, "bootstrap.sql"), "utf8"));
       const { rows } = await db.query<{ token: string; id: string; digest: string }>(
