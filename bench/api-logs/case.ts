@@ -32,7 +32,7 @@ const chunk = { highWaterMark: 1 << 18 };
 const numeric = columns.map(({ type }) => type.kind !== "varchar");
 
 /** The same table for every writer: text as it is, numbers as numbers, nothing for an empty value. */
-const valueOf = (index: number, text: string | undefined): Value =>
+const cellOf = (index: number, text: string | undefined): Value =>
   text === undefined || text === "" ? null : numeric[index] ? Number(text) : text;
 
 const cases: Readonly<Record<string, () => Promise<number>>> = {
@@ -46,7 +46,7 @@ const cases: Readonly<Record<string, () => Promise<number>>> = {
     for await (const records of csvRecords(createReadStream(csv, chunk), names, 1 << 20)) {
       for (const record of records) {
         if (!("values" in record)) throw new Error(record.reason);
-        const full = file.append(record.values.map((text, index) => valueOf(index, text)));
+        const full = file.append(record.values.map((text, index) => cellOf(index, text)));
         if (full) await full;
       }
     }
@@ -90,7 +90,7 @@ const cases: Readonly<Record<string, () => Promise<number>>> = {
   "hyparquet-writer": async () => {
     const data = names.map((): Value[] => []);
     for await (const record of createReadStream(csv, chunk).pipe(parse({ from_line: 2 }))) {
-      for (let index = 0; index < names.length; index += 1) data[index]?.push(valueOf(index, record[index]));
+      for (let index = 0; index < names.length; index += 1) data[index]?.push(cellOf(index, record[index]));
     }
     const columnData = columns.map(({ name, type }, index): ColumnSource => {
       const kind = type.kind === "bigint" ? "INT64" : type.kind === "double" ? "DOUBLE" : "STRING";
