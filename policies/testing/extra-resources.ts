@@ -1,0 +1,3 @@
+import type { Resource } from "../rule.ts";
+
+export const extraResources = (_: readonly Resource[]): readonly Resource[] => [];
