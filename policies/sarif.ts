@@ -57,7 +57,9 @@ export function toSarif(
             },
           ],
           partialFingerprints: {
-            "finding/v1": createHash("sha256").update(`${finding.id}\n${finding.urn}`).digest("hex"),
+            "finding/v1": createHash("sha256")
+              .update(`${finding.id}\n${finding.urn}\n${finding.message}`)
+              .digest("hex"),
           },
         })),
       },

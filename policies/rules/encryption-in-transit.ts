@@ -14,6 +14,8 @@ function deniesPlain(statement: PolicyStatement, action: string): boolean {
   const withoutTls = conditions.every(
     ([operator, keys]) =>
       /^bool(ifexists)?$/i.test(operator) &&
+      // An empty condition is none: the statement would deny everything, or nothing.
+      Object.keys(keys).length > 0 &&
       Object.entries(keys).every(
         ([key, values]) =>
           key === "aws:securetransport" && values.every((value) => value.toLowerCase() === "false"),
