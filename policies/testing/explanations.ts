@@ -47,6 +47,10 @@ const explanations: readonly (readonly [pattern: RegExp, reason: string])[] = [
     /openIdConnectProvider|maxSessionDuration|okActions|deletionWindowInDays removed|recoveryPeriodInDays removed|rotationPeriodInDays removed|kmsDataKeyReusePeriodSeconds removed|onFailure removed|forceDestroy removed|enableDnsSupport removed|maxConcurrentRuns removed|executionProperty removed|flowLog\S* maxAggregationInterval|breachAction|period removed/,
     "AWS's default is within the rule's bounds, or the setting is a matter of taste",
   ],
+  [
+    /stateMachine\S* (encryptionConfiguration|roleArn|type)/,
+    "how often a data key is asked for, or AWS refuses it",
+  ],
   [/maximumRetryAttempts zero$/, "no retry is allowed: the event goes to the dead-letter queue at once"],
   [
     /metricAlarm\S* (threshold|comparisonOperator|namespace|statistic|treatMissingData|dimensions)/,
