@@ -64,6 +64,12 @@ const iamArn = z
   .regex(/^arn:aws[a-z-]*:iam::\d{12}:(role|user)\/.+$/)
   .describe("the ARN of an IAM role or user");
 
+const secretArn = z.string().regex(/^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+$/);
+const kmsKeyArn = z
+  .string()
+  .regex(/^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/.+$/)
+  .describe("the ARN of a KMS key in the stack's region");
+
 /** Log retention that CloudWatch accepts, in days. */
 export const logRetentions = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -126,16 +132,11 @@ const groups = {
         .string()
         .regex(/^\w{1,64}$/)
         .describe("the name of a database: letters, digits and _"),
-      secretArn: z
-        .string()
-        .regex(/^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+$/)
-        .describe("the ARN of a Secrets Manager secret in the stack's region, with username and password"),
+      secretArn: secretArn.describe(
+        "the ARN of a Secrets Manager secret in the stack's region, with username and password",
+      ),
       /** The key that encrypts the secret, when it is not the account's `aws/secretsmanager`. */
-      secretKeyArn: z
-        .string()
-        .regex(/^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/.+$/)
-        .describe("the ARN of a KMS key in the stack's region")
-        .optional(),
+      secretKeyArn: kmsKeyArn.optional(),
       /** Range in which the database answers; what runs inside may reach this range alone. */
       cidr,
     })
@@ -183,6 +184,24 @@ const groups = {
     /** What reads a stream may be so far behind before an alarm. */
     lagMinutes: whole(1, 1440, "minutes"),
   }),
+  /** The REST API to which services post events, and what makes rows of them. Without it there is none. */
+  ingestion: z
+    .strictObject({
+      /** Who may post events. */
+      producers: z.array(iamArn).min(1).describe("a list of at least one IAM role or user ARN"),
+      requestsPerSecond: whole(1, 10_000, "requests a second"),
+      burst: whole(1, 5000, "requests at once"),
+      /** The key of the hashes that stand for people: a text of at least 32 characters. */
+      hashKeySecretArn: secretArn.describe("the ARN of a Secrets Manager secret in the stack's region"),
+      /** The key that encrypts the secret, when it is not the account's `aws/secretsmanager`. */
+      hashKeySecretKeyArn: kmsKeyArn.optional(),
+      webAclArn: z
+        .string()
+        .regex(/^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:regional\/webacl\/.+$/)
+        .describe("the ARN of a regional web ACL of WAF")
+        .optional(),
+    })
+    .optional(),
   functions: z.strictObject({
     memoryMegabytes: whole(128, 10240, "MB"),
     reservedConcurrency: whole(1, 100, "executions"),
@@ -400,11 +419,12 @@ function crossChecks(
   }
   const { functions } = config;
   const layer = functions?.secretsLayerArn;
-  if (mysql && functions && layer === undefined) {
+  const { ingestion } = config;
+  if ((mysql || ingestion) && functions && layer === undefined) {
     add(
       "functions.secretsLayerArn",
       layer,
-      "with mysql: the ARN of the layer AWS-Parameters-and-Secrets-Lambda-Extension-Arm64 in the stack's region",
+      "with mysql or ingestion: the ARN of the layer AWS-Parameters-and-Secrets-Lambda-Extension-Arm64 in the stack's region",
       "find it in AWS's documentation of the extension, then: " +
         setCommand(`${namespace}:functions.secretsLayerArn`),
     );
@@ -416,11 +436,14 @@ function crossChecks(
       setCommand(`${namespace}:functions.secretsLayerArn`),
     );
   }
-  const secretRegion = mysql?.secretArn.split(":")[3];
-  if (mysql && awsRegion !== undefined && secretRegion !== awsRegion) {
+  for (const [key, arn] of [
+    ["mysql.secretArn", mysql?.secretArn],
+    ["ingestion.hashKeySecretArn", ingestion?.hashKeySecretArn],
+  ] as const) {
+    if (arn === undefined || awsRegion === undefined || arn.split(":")[3] === awsRegion) continue;
     add(
-      "mysql.secretArn",
-      mysql.secretArn,
+      key,
+      arn,
       `the ARN of a secret in ${awsRegion}`,
       `replicate the secret: aws secretsmanager replicate-secret-to-regions --secret-id <secret> --add-replica-regions Region=${awsRegion}, and use the replica's ARN`,
     );

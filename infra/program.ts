@@ -157,6 +157,7 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
       lakeRetention: config.lake,
       jobSize: config.batch,
       stream: config.stream,
+      ingestion: config.ingestion,
       functions: {
         memoryMegabytes: config.functions.memoryMegabytes,
         reservedConcurrency: config.functions.reservedConcurrency,
@@ -212,6 +213,7 @@ function outputsOf(pipeline: EtlPipeline, { region }: Place): Record<string, unk
       database: "warehouse",
       ...(warehouse.biRole && { biRole: warehouse.biRole.arn }),
     },
+    ...(pipeline.restApi && { events: pulumi.interpolate`${pipeline.restApi.url}/events` }),
     dashboard: `${console_}/cloudwatch/home?region=${region}#dashboards/dashboard/${monitoring.dashboardName}`,
     ...(workflow && {
       workflow: workflow.arn,

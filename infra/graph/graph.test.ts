@@ -143,6 +143,12 @@ describe("docs/cost.md", () => {
       expect(text).to.contain(
         `${Math.round(interfaces.length * endpointZones * 730 * 0.012)} (${endpointZones} zone`,
       );
+      const streams = ofType(graph, "aws:kinesis/stream:Stream");
+      const [shards] = streams.map(({ inputs }) => Number(inputs.shardCount));
+      expect(text).to.contain(`Kinesis: ${streams.length} streams`);
+      expect(text).to.contain(
+        `${Math.round(streams.length * Number(shards) * 730 * 0.018)} (${shards} shard`,
+      );
       expect(text).to.contain(`${ofType(graph, "aws:kms/key:Key").length} keys`);
       expect(text).to.contain(`${ofType(graph, "aws:cloudwatch/metricAlarm:MetricAlarm").length} alarms`);
     }

@@ -53,6 +53,18 @@ export function packagePython(packageDir: string): Artifact {
   return keep(path.basename(packageDir), ".zip", zip(entries));
 }
 
+/**
+ * Declares what parquetjs-lite's generated Thrift types assign to without declaring it: an ES module, which is strict,
+ * would end with a ReferenceError when it is loaded.
+ */
+function undeclared(): string {
+  const types = path.join(root, "node_modules/parquetjs-lite/gen-nodejs/parquet_types.js");
+  const names = [...readFileSync(types, "utf8").matchAll(/^(?:var )?(\w+) = module\.exports\.\w+ = /gm)].map(
+    ([, name]) => name,
+  );
+  return [...new Set(names)].map((name) => ` globalThis.${name} = undefined;`).join("");
+}
+
 /** What goes into the bundle of one Lambda function. */
 export interface BundleSpec {
   /** The handler's file, absolute. */
@@ -93,7 +105,7 @@ export function bundleFunctions(
     logLevel: "silent",
     // CommonJS packages inside an ES module look for Node's own modules through require.
     banner: {
-      js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);',
+      js: `import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);${undeclared()}`,
     },
   });
   const bundled = new Map(

@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { expect } from "chai";
 import { deploymentBundles } from "../deployment/bundles.ts";
 import { bundleSpecOf, functionNames } from "../pipeline/functions.ts";
+import { apiLogsBundle } from "../pipeline/ingestion.ts";
 import { jobsPackage } from "../pipeline/jobs.ts";
 import { bundleFunctions, packagePython, sha256 } from "./artifacts.ts";
 import { lockedEntries, wheelsArchive, wheelsAsset } from "./wheels.ts";
@@ -59,6 +60,7 @@ describe("packages", () => {
   it("bundles every function so that it loads as Lambda loads it, beside the files it reads", async () => {
     const specs = {
       ...deploymentBundles,
+      apiLogs: apiLogsBundle,
       ...Object.fromEntries(functionNames.map((name) => [name, bundleSpecOf(name)])),
     };
     const bundles = bundleFunctions(specs);

@@ -1,5 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 
 export interface AccountBaselineArgs {
@@ -8,10 +9,13 @@ export interface AccountBaselineArgs {
   readonly mode: "create" | "adopt";
   /** Key of the catalog's metadata and connection passwords; needed to create. */
   readonly dataKeyArn: pulumi.Input<string>;
+  /** Upper limit of the role made here. */
+  readonly permissionsBoundary?: pulumi.Input<string> | undefined;
 }
 
 /**
- * What an account and region has only once: the encryption of its Glue catalog, and its trust in GitHub's tokens.
+ * What an account and region has only once: the encryption of its Glue catalog, its trust in GitHub's tokens, and the
+ * role by which API Gateway writes logs.
  * Two stacks that both set them would undo each other, so one creates and the others adopt.
  *
  * @example
@@ -21,6 +25,8 @@ export interface AccountBaselineArgs {
 export class AccountBaseline extends pulumi.ComponentResource {
   /** ARN of the OIDC provider for GitHub Actions. */
   readonly githubProviderArn: pulumi.Output<string>;
+  /** API Gateway's right to write logs, which an API's stage needs; undefined where another stack made it. */
+  readonly apiLogging: aws.apigateway.Account | undefined;
 
   constructor(name: string, args: AccountBaselineArgs, opts?: pulumi.ComponentResourceOptions) {
     super("securecart:account:AccountBaseline", name, {}, opts);
@@ -46,9 +52,49 @@ export class AccountBaseline extends pulumi.ComponentResource {
         { parent: this, retainOnDelete: true },
       );
       this.githubProviderArn = provider.arn;
+      this.apiLogging = logApis(name, args, this);
     } else {
       this.githubProviderArn = arns.iam(`oidc-provider/${issuer}`);
     }
     this.registerOutputs({ githubProviderArn: this.githubProviderArn });
   }
+}
+
+function logApis(
+  name: string,
+  { place, permissionsBoundary }: AccountBaselineArgs,
+  parent: AccountBaseline,
+): aws.apigateway.Account {
+  const arns = new Arns(place);
+  const role = new WorkloadRole(
+    `${name}-api-logging`,
+    {
+      place,
+      description: "API Gateway writes the logs of this account's APIs",
+      trust: "apigateway.amazonaws.com",
+      permissionsBoundary,
+      policies: {
+        write: [
+          {
+            sid: "WriteApiLogs",
+            actions: [
+              "logs:CreateLogGroup",
+              "logs:CreateLogStream",
+              "logs:DescribeLogStreams",
+              "logs:PutLogEvents",
+            ],
+            // Execution logs lie where API Gateway wants them, access logs where a stage says.
+            resources: [arns.logGroup("API-Gateway-Execution-Logs_*"), arns.logGroup("/aws/apigateway/*")],
+          },
+          { sid: "FindLogGroups", actions: ["logs:DescribeLogGroups"], resources: ["*"] },
+        ],
+      },
+    },
+    { parent },
+  );
+  return new aws.apigateway.Account(
+    `${name}-apis`,
+    { cloudwatchRoleArn: role.arn },
+    { parent, dependsOn: [role] },
+  );
 }

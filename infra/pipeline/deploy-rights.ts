@@ -7,7 +7,7 @@ import type { Arns } from "../lib/place.ts";
  * Roles only with the permissions boundary on them, so that a changed program cannot give itself more.
  *
  * It covers what changes from one deployment to the next. What is made once (VPC, keys, boundary, account settings,
- * warehouse, queue and topic policies) is an administrator's first deployment.
+ * warehouse, REST API, queue and topic policies) is an administrator's first deployment.
  */
 export function deploymentStatements(
   name: string,
@@ -206,20 +206,34 @@ export function deploymentStatements(
       {
         sid: "Functions",
         actions: [
+          "lambda:AddPermission",
           "lambda:CreateFunction",
           "lambda:DeleteFunction",
           "lambda:GetFunction",
           "lambda:GetFunctionCodeSigningConfig",
           "lambda:GetFunctionConfiguration",
           "lambda:InvokeFunction",
+          "lambda:GetPolicy",
           "lambda:ListVersionsByFunction",
           "lambda:PutFunctionConcurrency",
           "lambda:PutFunctionEventInvokeConfig",
+          "lambda:RemovePermission",
           "lambda:TagResource",
           "lambda:UpdateFunctionCode",
           "lambda:UpdateFunctionConfiguration",
         ],
         resources: [arns.regional("lambda", `function:${name}-*`)],
+      },
+      {
+        sid: "Mappings",
+        actions: [
+          "lambda:CreateEventSourceMapping",
+          "lambda:DeleteEventSourceMapping",
+          "lambda:GetEventSourceMapping",
+          "lambda:UpdateEventSourceMapping",
+        ],
+        resources: [arns.regional("lambda", "event-source-mapping:*")],
+        conditions: { ArnLike: { "lambda:FunctionArn": arns.regional("lambda", `function:${name}-*`) } },
       },
       {
         sid: "Workflow",

@@ -173,7 +173,7 @@ describe("EtlPipeline in its stacks", () => {
           ...ofType(graph, "aws:glue/job:Job").map(({ inputs }) => String(inputs.roleArn)),
           ...ofType(graph, "aws:lambda/function:Function").map(({ inputs }) => String(inputs.role)),
         ].map((arn) => arn.split("/").at(-1) ?? "");
-        const endpointOf: Record<string, string> = { cloudwatch: "monitoring" };
+        const endpointOf: Record<string, string> = { cloudwatch: "monitoring", kinesis: "kinesis-streams" };
         // Lambda itself, not the function, writes logs, sends traces and failures, and makes network interfaces.
         const outside = new Set(["ec2", "kms", "logs", "sqs", "xray"]);
         const wanted = new Map<string, Set<string>>();
@@ -208,6 +208,7 @@ describe("EtlPipeline in its stacks", () => {
           "databrew",
           "dynamodb",
           "glue",
+          "kinesis-streams",
           "logs",
           "monitoring",
           "redshift-data",
@@ -278,6 +279,8 @@ describe("EtlPipeline in its stacks", () => {
       /^~ cloudwatch\.EventRule securecart-dev-drop: \+eventPattern\.detail\.object\.key\[\] \{"prefix":"drops\/superstore_orders\/"\}$/,
       new RegExp(`^~ lambda\\.Invocation securecart-dev-migrate-lake: ${added}`),
       new RegExp(`^~ lambda\\.Invocation securecart-dev-migrate-warehouse: ${added}`),
+      // The streaming job reads the bundle when it starts.
+      /^~ lambda\.Invocation securecart-dev-restart-stream: triggers\.contracts$/,
       /^~ s3\.BucketObjectv2 securecart-dev-contracts: source\.asset\.sha256$/,
     ];
     const diff = diffText(graphOf("dev"), more).trim().split("\n").toSorted();
@@ -468,6 +471,22 @@ describe("EtlPipeline as a component", () => {
         slowAfterMinutes: 1008,
         flex: true,
       },
+      stream: {
+        keepRunning: false,
+        capacity: 1019,
+        retentionHours: 1020,
+        workerType: "stream-worker-mark",
+        maxWorkers: 1021,
+        maintenanceWindow: "window-mark",
+      },
+      ingestion: {
+        producers: ["arn:aws:iam::111122223333:role/producer-mark"],
+        requestsPerSecond: 1022,
+        burst: 1023,
+        hashKeySecretArn: "arn:aws:secretsmanager:eu-south-2:111122223333:secret:hash-mark",
+        hashKeySecretKeyArn: "arn:aws:kms:eu-south-2:111122223333:key/hash-key-mark",
+        webAclArn: "acl-mark",
+      },
       functions: { memoryMegabytes: 1009, reservedConcurrency: 1010 },
       schedule: { expression: "expression-mark", timeZone: "zone-mark", enabled: false },
       slowRunMinutes: 1011,
@@ -479,7 +498,7 @@ describe("EtlPipeline as a component", () => {
         maxQuerySeconds: 1015,
         biPrincipals: ["arn:aws:iam::111122223333:role/bi-mark"],
       },
-      monitoring: { emails: ["mail-mark@example.com"], monthlyBudgetUsd: 1016 },
+      monitoring: { emails: ["mail-mark@example.com"], monthlyBudgetUsd: 1016, streamLagMinutes: 1024 },
       logRetentionDays: 1017,
       safety: { protect: false, destroyData: true },
       accountBaseline: "create",
@@ -489,9 +508,15 @@ describe("EtlPipeline as a component", () => {
         lake: { bucket: { bucketPrefix: "bucket-mark" }, lifecycle: { expectedBucketOwner: "owner-mark" } },
         network: { vpc: { instanceTenancy: "tenancy-mark" }, endpoint: { ipAddressType: "address-mark" } },
         catalog: { database: { description: "database-mark" }, table: { owner: "table-mark" } },
-        sources: { table: { tableClass: "class-mark" }, connection: { description: "connection-mark" } },
+        sources: {
+          table: { tableClass: "class-mark" },
+          connection: { description: "connection-mark" },
+          stream: { enforceConsumerDeletion: true },
+        },
         batch: { job: { description: "job-mark" } },
         functions: { function: { description: "function-mark" } },
+        ingestion: { mapping: { startingPosition: "position-mark" } },
+        restApi: { stage: { documentationVersion: "stage-mark" } },
         lowCode: { stack: { policyBody: "stack-mark" } },
         warehouse: { namespace: { adminUsername: "admin-mark" }, workgroup: { trackName: "track-mark" } },
         workflow: { machine: { type: "machine-mark" } },
@@ -522,12 +547,15 @@ describe("EtlPipeline as a component", () => {
         JSON.stringify([
           { ...base, contracts: [], contractsJson: "", safety: {}, wheels: base.wheels.name },
           created,
-        ]).match(/[\w./@:-]*mark[\w./@-]*|\b10[01]\d\b|10\.\d+\.0\.0\/16/g),
+        ]).match(/[\w./@:-]*mark[\w./@-]*|\b10[012]\d\b|10\.\d+\.0\.0\/16/g),
       ),
     ];
     expect(marks.length).to.be.greaterThan(50);
-    expect(marks.filter((mark) => !first.includes(mark) && mark !== "1011")).to.deep.equal([]);
-    expect(first, "slowRunMinutes, in milliseconds").to.contain(String(1011 * 60_000));
+    const inMilliseconds = ["1011", "1024"];
+    expect(marks.filter((mark) => !first.includes(mark) && !inMilliseconds.includes(mark))).to.deep.equal([]);
+    for (const mark of inMilliseconds) expect(first).to.contain(String(Number(mark) * 60_000));
+    expect(first, "stream.keepRunning").to.contain(String.raw`\"start\":false`);
+    expect(first, "transform.sources.stream").to.contain('"enforceConsumerDeletion":true');
     expect(first, "contractsJson, by its hash").to.contain(sha256(base.contractsJson));
     expect(first, "geoDatabase, by its hash").to.contain(geoDatabase.sha256.slice(0, 16));
     expect(first, "contracts: their tables").to.contain('"hashKey":"orderId"');
@@ -545,16 +573,15 @@ describe("EtlPipeline as a component", () => {
     for (const mark of ["vpc-mark", "subnet-mark", "table-mark", "table-adopted-mark"])
       expect(second).to.contain(mark);
     expect(second, "network.endpointZones").not.to.contain('"Interface"');
+    const third = await inputsOf({ network: created, stream: { enabled: false } });
+    expect(third, "stream.enabled").not.to.match(/gluestreaming|ON_DEMAND|PROVISIONED|execute-api/);
     // Every argument of the component has its value above.
     const source = readFileSync(path.join(import.meta.dirname, "etl-pipeline.ts"), "utf8");
     const [, body = ""] = /export interface EtlPipelineArgs \{\n(.*?)\n\}\n/s.exec(source) ?? [];
     const declared = [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, argument]) => String(argument));
     expect(declared.length).to.be.greaterThan(15);
     expect(
-      // The stream reaches children once its job is there.
-      declared.filter(
-        (argument) => !["network", "stream"].includes(argument) && !Object.hasOwn(base, argument),
-      ),
+      declared.filter((argument) => argument !== "network" && !Object.hasOwn(base, argument)),
     ).to.deep.equal([]);
   });
 

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Contract } from "../../contracts/contract.ts";
+import { requestModel } from "../../functions/api-ingestion/model.ts";
 import { createFailureQueue } from "../lib/failure-queue.ts";
 import { complete, given } from "../lib/given.ts";
 import { Arns, type Place } from "../lib/place.ts";
@@ -28,6 +29,7 @@ import {
   functionServices,
   handlerOf,
 } from "./functions.ts";
+import { apiLogsBundle, Ingestion, type IngestionArgs, ingestionServices } from "./ingestion.ts";
 import { type JobName, jobNames, jobs, type JobSpec, scriptOf, type StreamName } from "./jobs.ts";
 import { Lake, type LakeRetention } from "./lake.ts";
 import { LakeMigration, lakeMigrationServices } from "./lake-migration.ts";
@@ -36,6 +38,7 @@ import { Ledger } from "./ledger.ts";
 import { LowCode, lowCodeServices, type RecipeDataset } from "./low-code.ts";
 import { Monitoring } from "./monitoring.ts";
 import { type AdoptedVpc, Network, type NetworkArgs, type PrivateServices } from "./network.ts";
+import { RestApi, type RestApiArgs } from "./rest-api.ts";
 import { type MysqlSource, Sources, sourceTables, streamFolders, type StreamSize } from "./sources.ts";
 import { Stream, streamServices } from "./stream.ts";
 import { Warehouse, type WarehouseArgs, warehouseServices } from "./warehouse.ts";
@@ -87,6 +90,11 @@ export interface EtlPipelineArgs {
       /** Whether the job is started when it is not running. @default true */
       readonly keepRunning?: boolean;
     };
+  /** API event logs: a REST API into Kinesis, and the function that makes rows of them. @default none */
+  readonly ingestion?:
+    | (Pick<RestApiArgs, "producers" | "requestsPerSecond" | "burst" | "webAclArn"> &
+        Pick<IngestionArgs, "hashKeySecretArn" | "hashKeySecretKeyArn">)
+    | undefined;
   readonly functions?: {
     /** MB. @default 512 */
     readonly memoryMegabytes?: pulumi.Input<number>;
@@ -125,6 +133,8 @@ export interface EtlPipelineArgs {
     readonly sources?: ConstructorParameters<typeof Sources>[1]["transform"];
     readonly batch?: BatchArgs["transform"];
     readonly functions?: FunctionDefaults["transform"];
+    readonly ingestion?: IngestionArgs["transform"];
+    readonly restApi?: RestApiArgs["transform"];
     readonly lowCode?: ConstructorParameters<typeof LowCode>[1]["transform"];
     readonly warehouse?: WarehouseArgs["transform"];
     readonly workflow?: WorkflowArgs["transform"];
@@ -159,6 +169,9 @@ export class EtlPipeline extends pulumi.ComponentResource {
   readonly ledger: Ledger;
   readonly batch: Batch;
   readonly functions: Functions;
+  /** Undefined without `ingestion`, and where streams are switched off. */
+  readonly ingestion: Ingestion | undefined;
+  readonly restApi: RestApi | undefined;
   readonly lowCode: LowCode;
   readonly warehouse: Warehouse;
   /** Undefined while a job or function that it calls is missing. */
@@ -201,9 +214,9 @@ export class EtlPipeline extends pulumi.ComponentResource {
       logsKeyArn: this.encryption.logsKey.arn,
       secretsKeyArn: this.encryption.secretsKey.arn,
     };
+    const permissionsBoundary = arns.iam(`policy/${name}-boundary`);
     this.baseline = createBaseline();
     this.access = createAccess(this.baseline);
-    const permissionsBoundary = this.access.boundaryArn;
     const failures = createFailureQueue(`${name}-failures`, { place, dataKeyArn: keys.dataKeyArn }, this);
     this.lake = createLake();
     const { bucketNames } = this.lake;
@@ -220,6 +233,8 @@ export class EtlPipeline extends pulumi.ComponentResource {
     this.lakeMigration = migrateLake(this.batch);
     this.stream = createStream(this.batch, this.lakeMigration);
     this.functions = createFunctions(this.ledger, this.sources);
+    this.ingestion = createIngestion(this.catalog, this.sources);
+    this.restApi = createRestApi(this.baseline, this.sources);
     this.lowCode = createLowCode();
     this.warehouse = createWarehouse(this.network);
     this.workflow = createWorkflow(this.functions, this.batch, this.lowCode, this.sources, this.warehouse);
@@ -247,12 +262,25 @@ export class EtlPipeline extends pulumi.ComponentResource {
 
     /** The streams that something reads. */
     function createdStreams(): StreamName[] {
-      return (args.stream?.enabled ?? true) && present.jobs.includes("clickstream") ? ["clickstream"] : [];
+      if (!(args.stream?.enabled ?? true)) return [];
+      return [
+        ...(present.jobs.includes("clickstream") &&
+        args.contracts.some(({ source }) => source?.kind === "kinesis")
+          ? (["clickstream"] as const)
+          : []),
+        ...(args.ingestion && logContract() ? (["apiEvents"] as const) : []),
+      ];
+    }
+
+    /** The contract of the logs that services post. */
+    function logContract(): Contract | undefined {
+      return args.contracts.find(({ source }) => source?.kind === "logs");
     }
 
     function bundleSpecs(): Record<string, BundleSpec> {
       return {
         ...deploymentBundles,
+        ...(args.ingestion && { apiLogs: apiLogsBundle }),
         ...Object.fromEntries(present.functions.map((each) => [each, bundleSpecOf(each)])),
       };
     }
@@ -274,7 +302,12 @@ export class EtlPipeline extends pulumi.ComponentResource {
     function createBaseline(): AccountBaseline {
       return new AccountBaseline(
         name,
-        { place, mode: args.accountBaseline ?? "adopt", dataKeyArn: keys.dataKeyArn },
+        {
+          place,
+          mode: args.accountBaseline ?? "adopt",
+          dataKeyArn: keys.dataKeyArn,
+          permissionsBoundary,
+        },
         { parent },
       );
     }
@@ -316,6 +349,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
           bucketArns: Object.values(bucketNames).map((bucket) => arns.bucket(bucket)),
           tableArns: [
             arns.regional("dynamodb", `table/${name}-ledger`),
+            ...(streams.includes("apiEvents") ? [arns.regional("dynamodb", `table/${name}-processed`)] : []),
             ...tables.map((table) =>
               arns.regional(
                 "dynamodb",
@@ -338,11 +372,12 @@ export class EtlPipeline extends pulumi.ComponentResource {
         functionServices,
         lakeMigrationServices,
         warehouseServices,
-        ...(streams.length > 0 ? [streamServices, streamingServices] : []),
+        ...(streams.includes("clickstream") ? [streamServices, streamingServices] : []),
+        ...(streams.includes("apiEvents") ? [ingestionServices] : []),
         ...(hasRecipes ? [lowCodeServices] : []),
       ];
       for (const [service, actions] of parts.flatMap((part) => Object.entries(part))) {
-        if (service === "secretsmanager" && !args.mysql) continue;
+        if (service === "secretsmanager" && !args.mysql && !streams.includes("apiEvents")) continue;
         const known = merged.get(service) ?? new Set<string>();
         for (const action of actions) known.add(action);
         merged.set(service, known);
@@ -493,6 +528,58 @@ export class EtlPipeline extends pulumi.ComponentResource {
       );
     }
 
+    function createIngestion(catalog: Catalog, sources: Sources): Ingestion | undefined {
+      const contract = logContract();
+      const stream = sources.streams.apiEvents;
+      if (!args.ingestion || !contract || !stream) return undefined;
+      if (args.secretsLayerArn === undefined) {
+        throw new pulumi.RunError(
+          `${name}: 'ingestion' needs 'secretsLayerArn', through which its function reads the key of its hashes`,
+        );
+      }
+      return new Ingestion(
+        name,
+        {
+          contract,
+          stream,
+          bucketNames,
+          databaseNames: catalog.databaseNames,
+          hashKeySecretArn: args.ingestion.hashKeySecretArn,
+          hashKeySecretKeyArn: args.ingestion.hashKeySecretKeyArn,
+          secretsLayerArn: args.secretsLayerArn,
+          functionDefaults,
+          bundle: bundleOf("apiLogs"),
+          safety,
+          ...given({ transform: transform.ingestion }),
+        },
+        { parent },
+      );
+    }
+
+    function createRestApi(baseline: AccountBaseline, sources: Sources): RestApi | undefined {
+      const contract = logContract();
+      const stream = sources.streams.apiEvents;
+      if (!args.ingestion || !contract || !stream) return undefined;
+      return new RestApi(
+        name,
+        {
+          place,
+          stream,
+          paths: [{ path: "events", schema: requestModel(contract) }],
+          producers: args.ingestion.producers,
+          requestsPerSecond: args.ingestion.requestsPerSecond,
+          burst: args.ingestion.burst,
+          webAclArn: args.ingestion.webAclArn,
+          dataKeyArn: keys.dataKeyArn,
+          logsKeyArn: keys.logsKeyArn,
+          logRetentionDays,
+          permissionsBoundary,
+          ...given({ transform: transform.restApi }),
+        },
+        { parent, dependsOn: baseline.apiLogging ? [baseline.apiLogging] : [] },
+      );
+    }
+
     function createLowCode(): LowCode {
       return new LowCode(
         name,
@@ -604,12 +691,17 @@ export class EtlPipeline extends pulumi.ComponentResource {
                 return stream ? [[streamFolders[each], stream.name]] : [];
               }),
             ),
-            functions: Object.fromEntries(
-              functionNames.flatMap((each) => {
-                const deployed = functions.functions[each];
-                return deployed ? [[functionFolders[each], deployed.function.name]] : [];
-              }),
-            ),
+            functions: {
+              ...Object.fromEntries(
+                functionNames.flatMap((each) => {
+                  const deployed = functions.functions[each];
+                  return deployed ? [[functionFolders[each], deployed.function.name]] : [];
+                }),
+              ),
+              ...(pipeline.ingestion && { "api-logs": pipeline.ingestion.apiLogs.function.name }),
+              ...(pipeline.stream && { "keep-running": pipeline.stream.nodes.keeper.function.name }),
+            },
+            apis: pipeline.restApi ? [pipeline.restApi.apiName] : [],
             machines: workflow ? [{ name: workflow.machine.name, arn: workflow.arn }] : [],
             failureQueues: [failures.name],
             workgroups: [warehouse.workgroupName],

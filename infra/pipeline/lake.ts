@@ -275,7 +275,13 @@ function lifecycleRules(zone: Zone, retention: LakeRetention): Rule[] {
     case "curated":
       return [cleanUp, expireAfter("exports/", exportDays)];
     case "quarantine":
-      return [cleanUp, expireAfter("records/", retention.quarantineDays ?? 365)];
+      return [
+        cleanUp,
+        expireAfter("records/", retention.quarantineDays ?? 365),
+        // Batches of streams that failed to the end, and notes of those that were delivered again.
+        expireAfter("aws/", retention.quarantineDays ?? 365),
+        expireAfter("redriven/", retention.quarantineDays ?? 365),
+      ];
     case "artifacts":
       return [cleanUp, expireAfter("temporary/", 7)];
     case "logs":

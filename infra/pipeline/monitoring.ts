@@ -18,6 +18,8 @@ export interface Watched {
   readonly workgroups: readonly pulumi.Input<string>[];
   /** Kinesis streams by the name that their alarms get. @default {} */
   readonly streams?: Readonly<Record<string, pulumi.Input<string>>>;
+  /** REST APIs. @default [] */
+  readonly apis?: readonly string[];
   /** Glue jobs that run for ever; a deployment stops and starts them. @default [] */
   readonly streamingJobs?: readonly pulumi.Input<string>[];
 }
@@ -106,6 +108,7 @@ export class Monitoring extends pulumi.ComponentResource {
     const streams = watched.streams ?? {};
     const streamingJobs = watched.streamingJobs ?? [];
     watchStreams(topicArn);
+    watchApis(topicArn);
     const rules = {
       ...(watched.jobs.length > 0 && watchJobs(topicArn)),
       ...(watched.workgroups.length > 0 && watchLoads(topicArn)),
@@ -286,6 +289,17 @@ export class Monitoring extends pulumi.ComponentResource {
           alarmDescription: pulumi.interpolate`${jobName} is behind its stream. Its batches take longer than the records that come in the meantime.`,
         });
       });
+    }
+
+    function watchApis(topicArn: pulumi.Output<string>): void {
+      for (const ApiName of watched.apis ?? []) {
+        alarm(`${ApiName.replace(`${name}-`, "")}-refused`, topicArn, {
+          namespace: "AWS/ApiGateway",
+          metricName: "5XXError",
+          dimensions: { ApiName },
+          alarmDescription: `${ApiName} could not take events: its execution log says why. Producers try again.`,
+        });
+      }
     }
 
     function watchStreamingJobs(topicArn: pulumi.Output<string>): Record<string, aws.cloudwatch.EventRule> {

@@ -232,6 +232,7 @@ export class Network extends pulumi.ComponentResource {
             "s3:AbortMultipartUpload",
             "s3:DeleteObject",
             "s3:GetObject",
+            "s3:GetObjectVersion",
             "s3:ListBucket",
             "s3:ListBucketVersions",
             "s3:ListMultipartUploadParts",

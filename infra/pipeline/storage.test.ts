@@ -167,7 +167,7 @@ describe("Lake", () => {
     });
     expect(expired("staging")).to.deep.equal({ "candidates/": 13, "runs/": 11 });
     expect(expired("curated")).to.deep.equal({ "exports/": 13 });
-    expect(expired("quarantine")).to.deep.equal({ "records/": 12 });
+    expect(expired("quarantine")).to.deep.equal({ "aws/": 12, "records/": 12, "redriven/": 12 });
     expect(expired("artifacts")).to.deep.equal({ "temporary/": 7 });
     expect(expired("logs")).to.deep.equal({ "access/": 14, "spark/": 30 });
     for (const zone of zones) {
