@@ -5,7 +5,7 @@ import type { Contract } from "../contracts/contract.ts";
 import { readMetrics, totalsOf } from "../functions/shared/metrics.ts";
 import type { Ended } from "./execution.ts";
 import { figuresOf } from "./figures.ts";
-import type { QualityResult, ReportData, RunInfo } from "./report/types.ts";
+import type { QualityResult, ReportData, RunInfo, Step } from "./report/types.ts";
 import type { Services } from "./services.ts";
 import { buckets, type Workspace } from "./workspace.ts";
 
@@ -42,6 +42,44 @@ async function qualityOf({ store }: Services, batchId: string): Promise<QualityR
   });
 }
 
+const traceFile = z.tuple([
+  z.object({
+    subsegments: z.array(
+      z.object({
+        name: z.string(),
+        start_time: z.number(),
+        end_time: z.number().optional(),
+        fault: z.boolean().optional(),
+        annotations: z.object({ rows: z.number().optional() }),
+      }),
+    ),
+  }),
+]);
+
+const instant = (epochSeconds: number): string => new Date(epochSeconds * 1000).toISOString();
+
+/** A step with the subsegments of the trace that its job sent, the same that X-Ray gets on AWS. */
+export async function withSegments(
+  { store }: Pick<Services, "store">,
+  batchId: string,
+  step: Step,
+): Promise<Step> {
+  const key = `runs/${batchId}/fraud_score-trace.json`;
+  if (!(await store.head(buckets.staging, key))) return step;
+  const [segment] = traceFile.parse(JSON.parse(await store.getText(buckets.staging, key)));
+  const segments = segment.subsegments.map(
+    ({ name, start_time, end_time, fault, annotations }): Step => ({
+      name: name.replaceAll("_", " "),
+      started: instant(start_time),
+      ...(end_time !== undefined && { ended: instant(end_time) }),
+      status: fault ? "FAILED" : "SUCCEEDED",
+      attempts: 1,
+      ...(annotations.rows !== undefined && { rowsOut: annotations.rows }),
+    }),
+  );
+  return { ...step, segments };
+}
+
 /** @param about how the run was asked for, and the sample's seed when it dealt with the sample */
 export async function reportOf(
   workspace: Workspace,
@@ -75,7 +113,11 @@ export async function reportOf(
   return {
     version: 1,
     run,
-    steps: tracker.steps.map(({ state: _, ...step }) => step),
+    steps: await Promise.all(
+      tracker.steps.map(async ({ state, ...step }) =>
+        state === "ScoreFraud" && batchId ? withSegments(services, batchId, step) : step,
+      ),
+    ),
     datasets,
     quality: batchId ? await qualityOf(services, batchId) : [],
     ...(await figuresOf(workspace, services, contracts).catch((error: unknown) => {

@@ -18,6 +18,7 @@ const labels: Readonly<Record<string, string>> = {
   Verdict: "verdict",
   Publish: "publish",
   Curate: "enrich and aggregate",
+  ScoreFraud: "score fraud",
   Export: "export changes",
   RenderLoad: "plan loads",
   SubmitLoad: "load",

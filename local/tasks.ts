@@ -1,5 +1,6 @@
 /** The workflow's tasks on a laptop: which handler serves which resource of the definition. */
 import path from "node:path";
+import { z } from "zod";
 import { createHandler as createAbort } from "../functions/abort/handler.ts";
 import { createHandler as createCommit } from "../functions/commit/handler.ts";
 import { createHandler as createPlan } from "../functions/plan/handler.ts";
@@ -65,6 +66,13 @@ export function defaultArguments(sources: string): Record<string, string> {
   };
 }
 
+/** What the runner needs of a run on EMR Serverless. */
+const sparkRun = z.object({
+  JobDriver: z.object({
+    SparkSubmit: z.object({ EntryPoint: z.string(), EntryPointArguments: z.array(z.string()) }),
+  }),
+});
+
 type Arguments = Record<string, unknown>;
 const asObject = (args: Json): Arguments => args as Arguments;
 
@@ -120,6 +128,14 @@ export async function taskHandlers(services: Services, sources: string): Promise
         const { JobName, Arguments } = asObject(args);
         await runJob(String(JobName), Arguments as Record<string, string>);
         return { JobName, JobRunState: "SUCCEEDED" };
+      }),
+    "arn:aws:states:::emr-serverless:startJobRun.sync": (args) =>
+      named("EMRServerless", async () => {
+        const { JobDriver } = sparkRun.parse(args);
+        const { EntryPoint, EntryPointArguments } = JobDriver.SparkSubmit;
+        const defaults = Object.entries(defaultArguments(sources)).flat();
+        await spark.runJob(path.basename(EntryPoint, ".py"), [...defaults, ...EntryPointArguments]);
+        return { State: "SUCCESS" };
       }),
     "arn:aws:states:::databrew:startJobRun.sync": (args) =>
       named("DataBrew", async () => {

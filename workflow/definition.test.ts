@@ -58,6 +58,7 @@ describe("workflow definition", () => {
       "arn:aws:states:::lambda:invoke": handler,
       "arn:aws:states:::glue:startJobRun.sync": handler,
       "arn:aws:states:::databrew:startJobRun.sync": handler,
+      "arn:aws:states:::emr-serverless:startJobRun.sync": handler,
       "arn:aws:states:::aws-sdk:*": handler,
     };
     expect(validateDefinition(definition, tasks)).to.deep.equal([]);
@@ -120,6 +121,14 @@ describe("workflow definition", () => {
     expect(renderDefinition(names)).to.deep.equal(definition);
     const china = JSON.stringify(renderDefinition({ ...names, partition: "aws-cn" }));
     expect(china).to.include("arn:aws-cn:states:::lambda:invoke").and.not.include("arn:aws:states");
+  });
+
+  it("does not score where there is no job for it", () => {
+    const { fraud: _, ...without } = names;
+    const { States } = renderDefinition(without);
+    expect(States).not.to.have.property("ScoreFraud");
+    expect(States.Curate).to.have.property("Next", "Export");
+    expect(States.Export).to.have.property("Type", "Task");
   });
 
   it("signs in to the warehouse with a secret where there is one", () => {

@@ -3,6 +3,7 @@ import type { ChoiceRule, JsonObject, State, StateGraph, StateMachineDefinition 
 import { exportTables } from "./exportTables.ts";
 import { loadTables } from "./loadTables.ts";
 import type { WorkflowNames } from "./names.ts";
+import { sparkTask } from "./sparkJob.ts";
 import { executionPayload, failTo, failWith, jobTask, lambdaTask, recipeTask } from "./tasks.ts";
 
 /** The state in which each step of the workflow begins; a replay jumps to one of them. */
@@ -21,8 +22,8 @@ export const firstStateOf: Record<StepName, string> = {
 const longestRunSeconds = 5 * 3600;
 
 /**
- * The state machine of the batch pipeline: Plan → Extract → Recipes → Clean → Quality → Publish → Curate → Export →
- * Load → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
+ * The state machine of the batch pipeline: Plan → Extract → Recipes → Clean → Quality → Publish → Curate → ScoreFraud →
+ * Export → Load → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
  *
  * Variables: `plan` is the planning step's answer (the plan itself is in S3), `publishing` says whether tables
  * have changed that go back should the run fail, `failure` what went wrong: `{Step, Error, Cause}`, `aftermath` what went
@@ -125,7 +126,13 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
       }),
       Assign: { publishing: true },
     },
-    Curate: jobTask(names, "curate", { next: "Export", onFailure: onFailure("curate") }),
+    Curate: jobTask(names, "curate", {
+      next: names.fraud ? "ScoreFraud" : "Export",
+      onFailure: onFailure("curate"),
+    }),
+    ...(names.fraud && {
+      ScoreFraud: sparkTask(names, names.fraud, { next: "Export", onFailure: onFailure("score fraud") }),
+    }),
     Export: jobTask(names, "export", { next: "RenderLoad", onFailure: onFailure("export") }),
     RenderLoad: lambdaTask(
       names,

@@ -1,3 +1,19 @@
+import type { JsonObject } from "./asl.ts";
+
+/** A Spark job on EMR Serverless. What Glue keeps with a job is here given with every run. */
+export interface SparkJobNames {
+  applicationId: string;
+  executionRoleArn: string;
+  /** `s3://` address of the script, whose name is the job's module. */
+  entryPoint: string;
+  /** Arguments that are the same in every run. */
+  arguments: Record<string, string>;
+  /** See `sparkSubmitParameters` (workflow/sparkJob.ts). */
+  sparkSubmitParameters: string;
+  /** Monitoring and disk encryption of the run. */
+  configurationOverrides?: JsonObject;
+}
+
 /** What differs from one deployment of the workflow to the next: names and ARNs, nothing else. */
 export interface WorkflowNames {
   /** "aws", "aws-cn" or "aws-us-gov". */
@@ -17,6 +33,8 @@ export interface WorkflowNames {
     export: string;
     rollback: string;
   };
+  /** The job that scores transactions on EMR Serverless; without it the workflow does not score. */
+  fraud?: SparkJobNames;
   /** Name of the DataBrew recipe job of each dataset that has a recipe. */
   recipeJobs: Record<string, string>;
   /** Bucket of the landing zone: plans, and the exports of DynamoDB tables. */

@@ -16,7 +16,7 @@ const callsOf: Record<string, string[]> = {
   clean: ["securecart-clean"],
   quality: ["securecart-quality", "verdict"],
   publish: ["securecart-publish"],
-  curate: ["securecart-curate"],
+  curate: ["securecart-curate", "score-fraud"],
   export: ["securecart-export"],
   load: ["render-load", ...load, ...load],
 };
@@ -40,11 +40,11 @@ describe("workflow on its paths", () => {
       "dynamodb:describeExport",
     ]);
     expect(sorted(called.slice(3, 6))).to.deep.equal(callsOf.extract?.slice(2));
-    expect(called.slice(6, 14)).to.deep.equal([
+    expect(called.slice(6, 15)).to.deep.equal([
       ...["securecart-campaigns", "securecart-clean", "securecart-quality", "verdict"],
-      ...["securecart-publish", "securecart-curate", "securecart-export", "render-load"],
+      ...["securecart-publish", "securecart-curate", "score-fraud", "securecart-export", "render-load"],
     ]);
-    expect(sorted(called.slice(14))).to.deep.equal(sorted([...load, ...load, "commit"]));
+    expect(sorted(called.slice(15))).to.deep.equal(sorted([...load, ...load, "commit"]));
     expect(called.at(-1)).to.equal("commit");
   });
 
@@ -67,6 +67,36 @@ describe("workflow on its paths", () => {
       JobName: "securecart-clean",
       Arguments: { "--plan": `s3://securecart-landing/${planned.planKey}`, "--batch-id": planned.batchId },
     });
+  });
+
+  it("tells the Spark job its trace and when it was asked for, beside its plan", async () => {
+    const traceHeader = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+    for (const [plan, header] of [
+      [planned, ""],
+      [{ ...planned, traceHeader }, traceHeader],
+    ] as const) {
+      const { calls } = await runWorkflow({ plan });
+      const args = calls.find(({ name }) => name === "score-fraud")?.args;
+      expect(args).to.include({ ApplicationId: "00f000000000001", Name: `ScoreFraud-${planned.batchId}` });
+      expect(args?.ClientToken).to.match(/^[0-9a-f]{64}$/);
+      expect(args?.JobDriver).to.deep.equal({
+        SparkSubmit: {
+          EntryPoint: "s3://securecart-artifacts/jobs/fraud_score.py",
+          EntryPointArguments: [
+            ...["--landing", "securecart-landing"],
+            ...["--plan", `s3://securecart-landing/${planned.planKey}`, "--batch-id", planned.batchId],
+            ...["--trace-header", header, "--submitted-at", "2026-01-01T00:00:00.000Z"],
+          ],
+          SparkSubmitParameters: "--conf spark.executor.instances=2",
+        },
+      });
+    }
+  });
+
+  it("takes the tables back when scoring fails, since they were published", async () => {
+    const { result, called } = await runWorkflow({ "score-fraud": failing("JobError", "no such model") });
+    expect(result).to.deep.include({ status: "FAILED", error: "JobError" });
+    expect(called.slice(-2)).to.deep.equal(["securecart-rollback", "abort"]);
   });
 
   for (const status of ["NOTHING_NEW", "BUSY"]) {

@@ -48,7 +48,7 @@ export function callRetry(serviceErrors: string[]): Retrier[] {
 }
 
 /** Retries of a job: a busy service patiently, a failed run once (every job can be repeated). */
-function jobRetry(serviceErrors: string[]): Retrier[] {
+export function jobRetry(serviceErrors: string[]): Retrier[] {
   return [
     retrier(permanentErrors, 1, 0, 2),
     retrier(serviceErrors, 15, 6, 300),

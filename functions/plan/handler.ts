@@ -25,6 +25,8 @@ export type PlanAnswer =
       /** Exports to start before extracting, each once. */
       readonly exports: readonly TableExport[];
       readonly recipes: readonly string[];
+      /** The trace of this call, under which a later step can hang its own; absent where nothing is traced. */
+      readonly traceHeader?: string;
     }
   | { readonly status: "NOTHING_NEW" | "BUSY"; readonly batchId: string; readonly reason: string };
 
@@ -113,6 +115,7 @@ async function plan(
     hasCsv: has("csv"),
     exports: [...new Map(exports.map((one) => [one.id, one])).values()],
     recipes: plan.recipes,
+    ...(process.env._X_AMZN_TRACE_ID && { traceHeader: process.env._X_AMZN_TRACE_ID }),
   };
 }
 

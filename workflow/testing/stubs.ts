@@ -31,6 +31,13 @@ export const names: WorkflowNames = {
     export: "securecart-export",
     rollback: "securecart-rollback",
   },
+  fraud: {
+    applicationId: "00f000000000001",
+    executionRoleArn: "arn:aws:iam::123456789012:role/securecart-fraud",
+    entryPoint: "s3://securecart-artifacts/jobs/fraud_score.py",
+    arguments: { "--landing": "securecart-landing" },
+    sparkSubmitParameters: "--conf spark.executor.instances=2",
+  },
   recipeJobs: { campaigns: "securecart-campaigns", inventory: "securecart-inventory" },
   landingBucket: "securecart-landing",
   exportKeyArn: "arn:aws:kms:eu-north-1:123456789012:key/1",
@@ -138,6 +145,7 @@ export async function runWorkflow(
       return { StatusCode: 200, Payload: await answer(name, record(Payload)) };
     },
     "arn:aws:states:::glue:startJobRun.sync": (args) => answer(String(record(args).JobName), record(args)),
+    "arn:aws:states:::emr-serverless:startJobRun.sync": (args) => answer("score-fraud", record(args)),
     "arn:aws:states:::databrew:startJobRun.sync": (args) => answer(String(record(args).Name), record(args)),
     "arn:aws:states:::aws-sdk:*": (args, { resource }) =>
       answer(resource.replace(/.*aws-sdk:/, ""), record(args)),
