@@ -66,7 +66,11 @@ export function apiLogs(deps: ApiLogsDeps): ApiLogs {
   const onDrop = dropHandler({ ...deps, transform });
   const config = new IdempotencyConfig({ expiresAfterSeconds: rememberedDays * 86_400 });
   const once = makeIdempotent(
-    async (drop: Drop) => JSON.parse(JSON.stringify(await onDrop(drop))), // an answer that is kept has no undefined
+    async (drop: Drop) => {
+      const result = await onDrop(drop);
+      measure(result.counts); // an announcement that was answered before is not counted again
+      return JSON.parse(JSON.stringify(result)); // an answer that is kept has no undefined
+    },
     { persistenceStore: deps.idempotency, config, keyPrefix: `${contract.name}-drop` },
   );
 
@@ -93,7 +97,6 @@ export function apiLogs(deps: ApiLogsDeps): ApiLogs {
   async function drop(dropped: Drop, context?: Context): Promise<DropResult> {
     if (context) config.registerLambdaContext(context);
     const result: DropResult = await once(dropped);
-    measure(result.counts);
     if (result.refused) logger.warn("the object was refused", { ...result });
     else logger.info("object", { ...result });
     return result;
