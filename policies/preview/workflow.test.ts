@@ -1,0 +1,57 @@
+/** The workflow of pull requests keeps to its own rules; its grammar is actionlint's business (.ci/run). */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { expect } from "chai";
+import { parse } from "yaml";
+
+interface Job {
+  readonly permissions?: Record<string, string>;
+  readonly "timeout-minutes"?: number;
+  readonly steps: readonly {
+    readonly uses?: string;
+    readonly run?: string;
+    readonly with?: Record<string, unknown>;
+  }[];
+}
+const file = path.resolve(import.meta.dirname, "../../.github/workflows/pull-request.yml");
+const text = readFileSync(file, "utf8");
+const workflow = parse(text) as {
+  readonly on: object;
+  readonly permissions: object;
+  readonly jobs: Record<string, Job>;
+};
+const jobs = Object.entries(workflow.jobs);
+const steps = jobs.flatMap(([, job]) => job.steps);
+
+describe("workflow of pull requests", () => {
+  it("pins every action by its commit, with the version beside it", () => {
+    const used = steps.flatMap(({ uses }) => (uses === undefined ? [] : [uses]));
+    expect(used).to.have.length.greaterThan(4);
+    for (const uses of used) expect(uses).to.match(/^[\w./-]+@[0-9a-f]{40}$/);
+    expect(text.match(/uses: .*/g)?.filter((line) => !/ # v\d+\.\d+\.\d+$/.test(line))).to.deep.equal([]);
+  });
+
+  it("gives the token nothing, and each job what it needs", () => {
+    expect(workflow.permissions).to.deep.equal({});
+    expect(Object.fromEntries(jobs.map(([name, { permissions }]) => [name, permissions]))).to.deep.equal({
+      tests: { contents: "read" },
+      policy: { contents: "read", "security-events": "write" },
+      preview: { contents: "read", "id-token": "write", "pull-requests": "write" },
+    });
+    for (const [name, job] of jobs) expect(job["timeout-minutes"], name).to.be.a("number");
+  });
+
+  it("runs on the pull request's own rights, keeps no credentials, and puts nothing of its text into a shell", () => {
+    expect(Object.keys(workflow.on)).to.deep.equal(["pull_request"]);
+    for (const { uses, with: given } of steps) {
+      if (uses?.startsWith("actions/checkout@")) expect(given).to.include({ "persist-credentials": false });
+    }
+    for (const { run = "" } of steps) expect(run).to.not.match(/\$\{\{\s*(github|inputs)\./);
+  });
+
+  it("previews both stacks with the policy pack", () => {
+    const runs = steps.map(({ run = "" }) => run).join("\n");
+    expect(runs).to.match(/pulumi preview .*--diff .*--json .*--policy-pack policies/);
+    expect(text.match(/stack: \[dev, prod\]/g)).to.have.length(2);
+  });
+});
