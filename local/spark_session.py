@@ -95,6 +95,9 @@ def local_session(lake: Path, scratch: Path, log_config: Path | None = None) -> 
     for bucket in BUCKETS.values():
         mount = f"spark.hadoop.fs.viewfs.mounttable.{bucket}.linkFallback"
         settings[mount] = (lake / bucket).resolve().as_uri()
+    # Another class when a recording of what jobs do to files is made.
+    if "SECURECART_LOCAL_FILE_SYSTEM" in os.environ:
+        settings["spark.hadoop.fs.file.impl"] = os.environ["SECURECART_LOCAL_FILE_SYSTEM"]
     for zone in ("staging", "curated"):
         catalog = f"spark.sql.catalog.{zone}"
         settings[catalog] = "org.apache.iceberg.spark.SparkCatalog"

@@ -402,7 +402,7 @@ describe("Functions", () => {
   it("lets only those write the ledger that need to", async () => {
     const graph = await record(() => newFunctions());
     const writers = ["plan", "verdict", "render-load", "commit", "abort"].filter((each) =>
-      rightsOf(graph, `shop-${each}`).some(({ actions }) => actions.includes("dynamodb:PutItem")),
+      rightsOf(graph, `shop-${each}`).some(({ actions }) => actions.includes("dynamodb:UpdateItem")),
     );
     expect(writers).to.deep.equal(["plan", "commit", "abort"]);
   });

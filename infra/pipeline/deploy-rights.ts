@@ -271,7 +271,6 @@ export function deploymentStatements(
           "redshift-serverless:GetWorkgroup",
           "redshift-serverless:ListTagsForResource",
           "redshift-serverless:UpdateNamespace",
-          "redshift-serverless:UpdateUsageLimit",
           "redshift-serverless:UpdateWorkgroup",
         ],
         resources: [
@@ -279,6 +278,12 @@ export function deploymentStatements(
           arns.regional("redshift-serverless", "workgroup/*"),
         ],
         conditions: { StringEquals: { "aws:ResourceTag/pipeline": name } },
+      },
+      {
+        // A usage limit has no ARN that a policy could name.
+        sid: "UsageLimits",
+        actions: ["redshift-serverless:UpdateUsageLimit"],
+        resources: ["*"],
       },
       {
         sid: "Dashboard",

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import type * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { readArea, readSecret, useKeyThrough, writeArea } from "../lib/grants.ts";
+import { readSecret, useKeyThrough } from "../lib/grants.ts";
 import type { Statement } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type FunctionDefaults, PrivateFunction } from "../lib/private-function.ts";
@@ -135,11 +135,6 @@ export class Functions extends pulumi.ComponentResource {
       layers?: pulumi.Input<string>[];
     } {
       const { landing, staging, artifacts } = args.bucketNames;
-      const area = (zone: Zone, ...prefixes: string[]) => ({
-        zone,
-        bucket: args.bucketNames[zone],
-        prefixes,
-      });
       const common = {
         LEDGER_TABLE: args.ledgerTable,
         PIPELINE: name,
@@ -155,8 +150,8 @@ export class Functions extends pulumi.ComponentResource {
             timeoutSeconds: 120,
             environment: { ...common, ...sourceEnvironment() },
             policies: {
-              lake: [listDrops(), ...readArea(arns, area("artifacts", "contracts.json")), ...writePlans()],
-              ledger: [writeLedger()],
+              lake: [listDrops(), readObjects("artifacts", "contracts.json"), ...writePlans()],
+              ledger: [useLedger("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")],
               ...sourcePolicies(),
             },
             ...(args.mysql && args.secretsLayerArn !== undefined && { layers: [args.secretsLayerArn] }),
@@ -166,7 +161,7 @@ export class Functions extends pulumi.ComponentResource {
             description: "Decides whether a batch may be published",
             timeoutSeconds: 60,
             environment: common,
-            policies: { lake: readArea(arns, area("staging", "runs/")), ledger: [readLedger()] },
+            policies: { lake: [listRuns(), readObjects("staging", "runs/*")] },
           };
         case "renderLoad":
           return {
@@ -174,10 +169,7 @@ export class Functions extends pulumi.ComponentResource {
             timeoutSeconds: 60,
             environment: { STAGING_BUCKET: staging, ARTIFACTS_BUCKET: artifacts },
             policies: {
-              lake: [
-                ...readArea(arns, area("staging", "runs/")),
-                ...readArea(arns, area("artifacts", "contracts.json")),
-              ],
+              lake: [readObjects("staging", "runs/*"), readObjects("artifacts", "contracts.json")],
             },
           };
         case "commit":
@@ -187,10 +179,16 @@ export class Functions extends pulumi.ComponentResource {
             environment: common,
             policies: {
               lake: [
-                ...readArea(arns, area("landing", "plans/")),
-                ...writeArea(arns, area("staging", "runs/")),
+                readObjects("landing", "plans/*"),
+                listRuns(),
+                readObjects("staging", "runs/*"),
+                {
+                  sid: "WriteSummary",
+                  actions: ["s3:PutObject"],
+                  resources: [arns.objects(staging, "runs/")],
+                },
               ],
-              ledger: [writeLedger()],
+              ledger: [useLedger("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")],
             },
           };
         case "abort":
@@ -198,7 +196,7 @@ export class Functions extends pulumi.ComponentResource {
             description: "Notes why a run failed and gives the lease back",
             timeoutSeconds: 60,
             environment: common,
-            policies: { ledger: [writeLedger()] },
+            policies: { ledger: [useLedger("DeleteItem", "GetItem", "UpdateItem")] },
           };
       }
     }
@@ -209,6 +207,24 @@ export class Functions extends pulumi.ComponentResource {
         sid: "ListDrops",
         actions: ["s3:ListBucketVersions"],
         resources: [arns.bucket(args.bucketNames.landing)],
+      };
+    }
+
+    // The object store lists versions, since a drop is claimed by its version.
+    function listRuns(): Statement {
+      return {
+        sid: "ListRuns",
+        actions: ["s3:ListBucketVersions"],
+        resources: [arns.bucket(args.bucketNames.staging)],
+        conditions: { StringLike: { "s3:prefix": "runs/*" } },
+      };
+    }
+
+    function readObjects(zone: Zone, key: string): Statement {
+      return {
+        sid: `Read${zone.charAt(0).toUpperCase()}${zone.slice(1)}`,
+        actions: ["s3:GetObject"],
+        resources: [pulumi.interpolate`${arns.bucket(args.bucketNames[zone])}/${key}`],
       };
     }
 
@@ -233,21 +249,10 @@ export class Functions extends pulumi.ComponentResource {
       return arns.regional("dynamodb", pulumi.interpolate`table/${args.ledgerTable}`);
     }
 
-    function readLedger(): Statement {
-      return { sid: "ReadLedger", actions: ["dynamodb:GetItem", "dynamodb:Query"], resources: [ledgerArn()] };
-    }
-
-    function writeLedger(): Statement {
+    function useLedger(...operations: readonly string[]): Statement {
       return {
-        sid: "WriteLedger",
-        actions: [
-          "dynamodb:BatchGetItem",
-          "dynamodb:DeleteItem",
-          "dynamodb:GetItem",
-          "dynamodb:PutItem",
-          "dynamodb:Query",
-          "dynamodb:UpdateItem",
-        ],
+        sid: "UseLedger",
+        actions: operations.map((operation) => `dynamodb:${operation}`),
         resources: [ledgerArn()],
       };
     }

@@ -1,0 +1,158 @@
+/** Actions that no recorded call exercises, each with why it is given and the documentation that says so. */
+import type { Grant } from "./calls.ts";
+
+export interface Reason {
+  readonly why: string;
+  readonly link: string;
+}
+
+interface Case extends Reason {
+  /** Roles by name, or all with this prefix; absent for all. */
+  readonly roles?: readonly string[];
+  /** Statement that gives the action; absent for any. */
+  readonly sids?: readonly string[];
+  readonly actions: RegExp;
+}
+
+const cases: readonly Case[] = [
+  {
+    roles: ["recipes"],
+    actions: /^(s3|kms|logs):/,
+    why: "DataBrew reads a recipe job's input, writes its output and its log with this role",
+    link: "https://docs.aws.amazon.com/databrew/latest/dg/setting-up-iam-role-to-use-in-databrew.html",
+  },
+  {
+    sids: [
+      "CreateNetworkInterfaces",
+      "ManageNetworkInterfaces",
+      "DeleteNetworkInterfaces",
+      "DescribeNetwork",
+      "DescribeVpc",
+      "TagNetworkInterfaces",
+    ],
+    actions: /^ec2:(Assign|Unassign)PrivateIpAddresses$/,
+    why: "Lambda itself puts the function into its subnets",
+    link: "https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions",
+  },
+  {
+    sids: [
+      "CreateNetworkInterfaces",
+      "DeleteNetworkInterfaces",
+      "DescribeNetwork",
+      "DescribeVpc",
+      "TagNetworkInterfaces",
+    ],
+    actions: /^ec2:(CreateNetworkInterface|DeleteNetworkInterface|CreateTags|Describe\w+)$/,
+    why: "Lambda or Glue itself puts the workload into its subnets",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/create-service-policy.html",
+  },
+  {
+    actions: /^logs:(CreateLogStream|PutLogEvents)$/,
+    why: "the service writes the workload's log with its role",
+    link: "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-prereqs",
+  },
+  {
+    actions: /^logs:AssociateKmsKey$/,
+    why: "Glue ties the job's log groups to the key of its security configuration",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/encryption-security-configuration.html",
+  },
+  {
+    actions: /^xray:Put(TraceSegments|TelemetryRecords)$/,
+    why: "the service sends the traces with the workload's role",
+    link: "https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
+  },
+  {
+    actions: /^sqs:SendMessage$/,
+    why: "the service puts what failed into the queue of failures with this role",
+    link: "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html",
+  },
+  {
+    actions: /^kms:(Decrypt|Encrypt|GenerateDataKey)$/,
+    why: "the service reads or writes with the key on the role's behalf: environment, queue, logs, temporary files",
+    link: "https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service",
+  },
+  {
+    actions: /^cloudwatch:PutMetricData$/,
+    why: "Glue sends the job's metrics, in its own namespace alone",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/monitoring-awsglue-with-cloudwatch-metrics.html",
+  },
+  {
+    actions: /^glue:GetConnection$/,
+    why: "Glue looks the job's connection up when it starts",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/connection-VPC-disable-proxy.html",
+  },
+  {
+    actions: /^glue:Get(Database|Partitions|Table|Tables)$/,
+    why: "Iceberg's Glue catalog looks databases and tables up before it reads or commits",
+    link: "https://docs.aws.amazon.com/prescriptive-guidance/latest/apache-iceberg-on-aws/iceberg-glue.html",
+  },
+  {
+    actions: /^glue:(UpdateTable|CreateTable)$/,
+    why: "a commit of Iceberg is an update of the table in the catalog; the small sample commits nothing there",
+    link: "https://docs.aws.amazon.com/prescriptive-guidance/latest/apache-iceberg-on-aws/iceberg-glue.html",
+  },
+  {
+    actions:
+      /^s3:(AbortMultipartUpload|ListMultipartUploadParts|DeleteObject|GetObject|ListBucket|PutObject)$/,
+    sids: ["WriteArtifacts", "WriteArtifactsList", "WriteLogs", "WriteLogsList"],
+    why: "Glue keeps the job's temporary files and its Spark event log there",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/monitor-spark-ui-jobs.html",
+  },
+  {
+    actions: /^s3:(GetObject|ListBucket)$/,
+    sids: ["ReadArtifacts", "ReadArtifactsList"],
+    why: "Glue reads the job's script and libraries with its role when it starts",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/create-service-policy.html",
+  },
+  {
+    actions:
+      /^s3:(AbortMultipartUpload|ListMultipartUploadParts|DeleteObject|GetObject|ListBucket|PutObject)$/,
+    why: "Spark's committer and Iceberg's S3FileIO write in parts, and take back what a failed task left",
+    link: "https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions",
+  },
+  {
+    roles: ["workflow"],
+    actions: /^logs:/,
+    why: "Step Functions sets up the delivery of the machine's log with its role",
+    link: "https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html#cloudwatch-iam-policy",
+  },
+  {
+    roles: ["flow-logs"],
+    actions: /^logs:/,
+    why: "VPC flow logs write to the group with this role",
+    link: "https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html",
+  },
+  {
+    roles: ["start-drop", "start-schedule"],
+    actions: /^states:StartExecution$/,
+    why: "EventBridge starts a run with this role",
+    link: "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html#eb-target-permissions",
+  },
+  {
+    roles: ["bi"],
+    actions: /^redshift-(data|serverless):/,
+    why: "an analyst asks the warehouse through the Data API",
+    link: "https://docs.aws.amazon.com/redshift/latest/mgmt/data-api-access.html",
+  },
+  {
+    roles: ["copy"],
+    actions: /^(s3|kms):/,
+    why: "Redshift's COPY reads the exports with this role",
+    link: "https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-access-permissions.html",
+  },
+  {
+    roles: ["deploy"],
+    actions: /./,
+    why: "Pulumi's AWS provider creates, reads, changes or deletes a resource of the stack",
+    link: "https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html",
+  },
+];
+
+/** Why a role was given an action that no recorded call exercises; undefined when nobody has said. */
+export const reasonFor = (grant: Grant): Reason | undefined =>
+  cases.find(
+    ({ roles, sids, actions }) =>
+      actions.test(grant.action) &&
+      (roles?.includes(grant.role) ?? true) &&
+      (sids === undefined || grant.sids.every((sid) => sids.includes(sid))),
+  );
