@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import { NoSuchKey, S3Client } from "@aws-sdk/client-s3";
+import { NoSuchKey, NotFound, S3Client } from "@aws-sdk/client-s3";
 import type { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import { createHandler as createAbort } from "../../functions/abort/handler.ts";
 import { createHandler as createCommit } from "../../functions/commit/handler.ts";
@@ -108,7 +108,8 @@ class Recorded {
     if (!found) {
       // S3 says "not found" only to those who may list.
       this.note("s3:ListBucket", `arn:aws:s3:::${Bucket}`, { "s3:prefix": Key ?? "" });
-      throw new NoSuchKey({ message: id, $metadata: {} });
+      const missing = { message: id, $metadata: {} };
+      throw command === "HeadObjectCommand" ? new NotFound(missing) : new NoSuchKey(missing);
     }
     return { Body: { transformToString: async () => found.text }, ETag: '"e"', LastModified: found.time };
   }

@@ -129,6 +129,24 @@ const cases: readonly Case[] = [
     link: "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html#eb-target-permissions",
   },
   {
+    roles: ["clickstream"],
+    actions: /^kinesis:/,
+    why: "Spark's Kinesis source on Glue reads the stream's shards with the job's role",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-connect-kinesis-home.html",
+  },
+  {
+    roles: ["keep-running"],
+    actions: /^glue:(BatchStopJobRun|GetJobRuns|StartJobRun)$/,
+    why: "the function keeps one run of the streaming job alive; its calls are not recorded yet",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-jobs-runs.html",
+  },
+  {
+    roles: ["start-stream"],
+    actions: /^lambda:InvokeFunction$/,
+    why: "EventBridge Scheduler calls the function that keeps the stream running",
+    link: "https://docs.aws.amazon.com/scheduler/latest/UserGuide/setting-up.html#setting-up-execution-role",
+  },
+  {
     roles: ["bi"],
     actions: /^redshift-(data|serverless):/,
     why: "an analyst asks the warehouse through the Data API",

@@ -75,7 +75,7 @@ describe("who reads the warehouse", function () {
       );
       expect(objects.rows.length).to.be.at.least(8);
       for (const [schema, table] of objects.rows) {
-        for (const user of [bi, loader, "nobody"]) {
+        for (const user of [bi, loader, "public"]) {
           const held: string[] = [];
           for (const privilege of [
             "SELECT",
