@@ -141,7 +141,8 @@ export const jobs = {
     description: "Clickstream into events, sessions and behaviour, as it comes",
     reads: {},
     writes: {
-      landing: ["streams/"],
+      // What it wrote is noted beside the plans, where planning looks.
+      landing: ["streams/", "plans/streams/"],
       staging: [...tables, checkpoints],
       curated: tables,
       quarantine: ["records/"],

@@ -134,6 +134,7 @@ describe("Batch: the streaming job", () => {
     const written = rights.filter(({ actions }) => actions.includes("s3:PutObject"));
     expect(written.flatMap(({ resources }) => resources)).to.have.members([
       "arn:aws:s3:::shop-landing/streams/*",
+      "arn:aws:s3:::shop-landing/plans/streams/*",
       "arn:aws:s3:::shop-staging/tables/*",
       "arn:aws:s3:::shop-staging/checkpoints/clickstream/*",
       "arn:aws:s3:::shop-staging/runs/*",

@@ -44,6 +44,17 @@ function onlyHadoop(operation: string, pattern: string): boolean {
   );
 }
 
+/** Parts of the lake that lie elsewhere when deployed, or whose pattern hides which object is meant. */
+const places: Readonly<
+  Record<string, Readonly<Record<string, { readonly zone: string; readonly key: string }>>>
+> = {
+  clickstream: {
+    checkpoints: { zone: "staging", key: "checkpoints/clickstream" },
+    "checkpoints/…": { zone: "staging", key: "checkpoints/clickstream/x" },
+    "plans/…": { zone: "landing", key: "plans/streams/clickstream.json" },
+  },
+};
+
 /** Every call of the jobs' roles. */
 export function jobCalls(stack: Stack, recording: Recording): readonly Call[] {
   const calls: Call[] = [];
@@ -76,20 +87,24 @@ export function jobCalls(stack: Stack, recording: Recording): readonly Call[] {
             if (operation === "rename-to") add("s3:PutObject", `${bucket}/${pattern.replaceAll("…", "x")}`);
             continue;
           }
+          const place = places[module]?.[pattern];
+          const at = place ? `arn:aws:s3:::${stack.bucket(place.zone)}` : bucket;
+          const key = place?.key ?? pattern.replaceAll("…", "x");
           for (const action of given) {
             if (action === "s3:ListBucket") {
-              const prefix = `${pattern.split("/")[0]}/`;
-              add(action, bucket, { "s3:prefix": `${prefix}x/` });
+              // A folder is looked for with a slash at its end.
+              add(action, at, { "s3:prefix": `${key}/` });
               continue;
             }
-            add(action, `${bucket}/${pattern.replaceAll("…", "x/part")}`);
-            const key =
+            // A directory is an object whose key ends in a slash.
+            add(action, `${at}/${key}${operation === "mkdirs" ? "/" : ""}`);
+            const use =
               action === "s3:PutObject"
                 ? "GenerateDataKey"
                 : action === "s3:GetObject"
                   ? "Decrypt"
                   : undefined;
-            if (key) add(`kms:${key}`, stack.dataKey, { "kms:ViaService": stack.viaService("s3") });
+            if (use) add(`kms:${use}`, stack.dataKey, { "kms:ViaService": stack.viaService("s3") });
           }
         }
       }

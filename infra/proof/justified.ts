@@ -135,6 +135,30 @@ const cases: readonly Case[] = [
     link: "https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-connect-kinesis-home.html",
   },
   {
+    roles: ["api"],
+    actions: /^kinesis:PutRecord$/,
+    why: "API Gateway puts each event into the stream with this role",
+    link: "https://docs.aws.amazon.com/apigateway/latest/developerguide/integrating-api-with-aws-services-kinesis.html",
+  },
+  {
+    roles: ["api-logging"],
+    actions: /^logs:/,
+    why: "API Gateway writes its logs with this role",
+    link: "https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html",
+  },
+  {
+    roles: ["api-logs"],
+    actions: /^kinesis:/,
+    why: "Lambda's event source mapping reads the stream with the function's role",
+    link: "https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html",
+  },
+  {
+    roles: ["api-logs"],
+    actions: /^(dynamodb|glue|secretsmanager|s3):/,
+    why: "read, remembered and registered by the function's code; its calls are not recorded yet",
+    link: "https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html",
+  },
+  {
     roles: ["keep-running"],
     actions: /^glue:(BatchStopJobRun|GetJobRuns|StartJobRun)$/,
     why: "the function keeps one run of the streaming job alive; its calls are not recorded yet",
