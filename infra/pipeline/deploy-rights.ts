@@ -225,9 +225,15 @@ export function deploymentStatements(
         resources: [arns.regional("lambda", `function:${name}-*`)],
       },
       {
+        // A mapping has no ARN before it exists; the function that it calls is what bounds it.
+        sid: "CreateMappings",
+        actions: ["lambda:CreateEventSourceMapping"],
+        resources: ["*"],
+        conditions: { ArnLike: { "lambda:FunctionArn": arns.regional("lambda", `function:${name}-*`) } },
+      },
+      {
         sid: "Mappings",
         actions: [
-          "lambda:CreateEventSourceMapping",
           "lambda:DeleteEventSourceMapping",
           "lambda:GetEventSourceMapping",
           "lambda:UpdateEventSourceMapping",

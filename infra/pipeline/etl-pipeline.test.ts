@@ -46,6 +46,7 @@ const withoutResource = new Set([
   "logs:ListLogDeliveries",
   "logs:PutResourcePolicy",
   "logs:UpdateLogDelivery",
+  "redshift-serverless:UpdateUsageLimit",
   "xray:PutTelemetryRecords",
   "xray:PutTraceSegments",
 ]);

@@ -105,6 +105,12 @@ const accepted: readonly {
     document: /-runtime$/,
     why: "Lambda refuses a narrower resource",
   },
+  {
+    issue: "RESOURCE_MISMATCH",
+    detail: /kinesis:(StartStreamEncryption|UpdateShardCount|UpdateStreamMode)/,
+    document: /-deploy-storage$/,
+    why: "IAM's data names no stream for two of them: rather a resize that an administrator makes than every stream",
+  },
   { issue: "RESOURCE_STAR", detail: /./, document: /-boundary$/, why: "a boundary gives nothing" },
   {
     issue: "MISMATCHED_TYPE_BUT_USABLE",
