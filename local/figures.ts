@@ -7,6 +7,7 @@ import { streamProgress } from "./clickstream.ts";
 import type {
   Behaviour,
   FileSet,
+  FraudRisk,
   OrderHistory,
   ReportData,
   Revenue,
@@ -121,6 +122,33 @@ async function behaviourOf(workspace: Workspace, warehouse: Warehouse): Promise<
   };
 }
 
+/** Scores as BI sees them: decisions by method, and the highest risks. */
+async function fraudOf(warehouse: Warehouse): Promise<FraudRisk> {
+  const counted = await warehouse.query(
+    `SELECT method, decision, COUNT(*), SUM(CASE WHEN alert THEN 1 ELSE 0 END)
+     FROM mart.fraud_scores GROUP BY method, decision ORDER BY method, decision`,
+    reader,
+  );
+  const highest = await warehouse.query(
+    `SELECT transaction_id, probability, reasons FROM mart.fraud_scores
+     ORDER BY probability DESC, transaction_id LIMIT 10`,
+    reader,
+  );
+  return {
+    decisions: counted.rows.map(([method, decision, transactions]) => ({
+      method: textOf(method),
+      decision: textOf(decision),
+      transactions: Number(transactions),
+    })),
+    alerts: counted.rows.reduce((sum, row) => sum + Number(row[3]), 0),
+    highest: highest.rows.map(([transaction, score, reasons]) => ({
+      transaction: textOf(transaction),
+      score: Number(score),
+      reasons: textOf(reasons),
+    })),
+  };
+}
+
 /** The figures that a contract's customProperty `summaries` asks for: a measure summed by a dimension. */
 async function summariesOf(warehouse: Warehouse, contract: Contract): Promise<Summary[]> {
   const { customProperties } = documentSchema.parse(contract.document);
@@ -182,7 +210,9 @@ export async function figuresOf(
   workspace: Workspace,
   services: Services,
   contracts: readonly Contract[],
-): Promise<Pick<ReportData, "revenue" | "orderHistory" | "behaviour" | "storage" | "tables" | "summaries">> {
+): Promise<
+  Pick<ReportData, "revenue" | "orderHistory" | "behaviour" | "fraud" | "storage" | "tables" | "summaries">
+> {
   const { warehouse, spark } = services;
   const named = new Map(contracts.map((contract) => [contract.name, contract]));
   const history = named.get("order_history");
@@ -209,6 +239,7 @@ export async function figuresOf(
   const behaviour = named.has("session_funnel") ? await behaviourOf(workspace, warehouse) : undefined;
   return {
     ...(behaviour && { behaviour }),
+    ...(named.has("fraud_scores") && { fraud: await fraudOf(warehouse) }),
     ...(history && {
       revenue: await revenueOf(warehouse),
       orderHistory: await historyOf(warehouse, history),

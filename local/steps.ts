@@ -121,7 +121,7 @@ function firstLine(cause: string): string {
 /** What tells steps of a Map apart: the dataset of a recipe, the table of a load. */
 function subject(args: unknown): string {
   if (typeof args !== "object" || args === null) return "";
-  if ("Name" in args && typeof args.Name === "string") return args.Name.replace(/^recipe-/, "");
+  if ("Name" in args && typeof args.Name === "string") return /^recipe-(.+)$/.exec(args.Name)?.[1] ?? "";
   if ("StatementName" in args && typeof args.StatementName === "string") {
     return /^load-(.+)-\d{8}T\d{6}Z-[0-9a-f]{8}$/.exec(args.StatementName)?.[1] ?? "";
   }

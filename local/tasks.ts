@@ -47,6 +47,13 @@ export function localNames(recipes: readonly string[]): WorkflowNames {
       export: "export",
       rollback: "rollback",
     },
+    fraud: {
+      applicationId: "local",
+      executionRoleArn: "local",
+      entryPoint: `s3://${buckets.artifacts}/fraud_score.py`,
+      arguments: {},
+      sparkSubmitParameters: "",
+    },
     recipeJobs: Object.fromEntries(recipes.map((dataset) => [dataset, `recipe-${dataset}`])),
     landingBucket: buckets.landing,
     warehouse: { workgroup: "local", database: "postgres" },

@@ -4,6 +4,7 @@ import { balanceSection } from "./sections/balance.ts";
 import { behaviourSection } from "./sections/behaviour.ts";
 import { businessSection } from "./sections/business.ts";
 import { detailsSection } from "./sections/details.ts";
+import { fraudSection } from "./sections/fraud.ts";
 import { ordersSection } from "./sections/orders.ts";
 import { qualitySection } from "./sections/quality.ts";
 import { headlines, runSection, tiles } from "./sections/run.ts";
@@ -24,6 +25,7 @@ export function renderReport(data: ReportData): string {
     businessSection(data),
     ordersSection(data),
     behaviourSection(data),
+    fraudSection(data),
     detailsSection(data),
   ].filter((each) => each !== undefined);
   const links = sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`);

@@ -19,6 +19,8 @@ export interface ReportData {
   readonly orderHistory?: OrderHistory;
   /** Absent when the run knows no clickstream. */
   readonly behaviour?: Behaviour;
+  /** Absent when the run scores no transactions. */
+  readonly fraud?: FraudRisk;
   /** CSV against Parquet, one entry a dataset that was converted. */
   readonly storage: readonly StorageComparison[];
   /** Row counts after the run. */
@@ -154,6 +156,24 @@ export interface Behaviour {
     readonly deduplicated: Readonly<Record<string, number>>;
     readonly quarantined: Readonly<Record<string, number>>;
   };
+}
+
+/** Scores of all transactions after the run. */
+export interface FraudRisk {
+  readonly decisions: readonly {
+    /** "model" or "rules". */
+    readonly method: string;
+    /** "review" or "pass". */
+    readonly decision: string;
+    readonly transactions: number;
+  }[];
+  readonly alerts: number;
+  /** Highest first; scores from 0 to 1. */
+  readonly highest: readonly {
+    readonly transaction: string;
+    readonly score: number;
+    readonly reasons: string;
+  }[];
 }
 
 /** The same rows as CSV and as partitioned Parquet, and what a query on one partition has to read of each. */

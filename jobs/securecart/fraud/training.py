@@ -1,0 +1,132 @@
+"""Trains a model and says how good it is, with time always running forward: train, then calibrate, then test."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from securecart.errors import JobError
+from securecart.fraud.features import FEATURES, LABEL_DELAY_DAYS
+from securecart.fraud.model import (
+    SETTINGS,
+    Calibration,
+    Model,
+    calibrate,
+    class_counts,
+    code_version,
+    fit,
+    with_margins,
+)
+
+
+@dataclass(frozen=True)
+class Review:
+    """What reviewing can do and what it saves.
+
+    ``cards_a_day`` that reviewers can look at, ``cost`` of one review in the amounts' currency, and the share of a
+    fraud's amount that a review saves.
+    """
+
+    cards_a_day: int = 100
+    cost: float = 5.0
+    saved: float = 1.0
+
+
+def average_precision(margins: DataFrame) -> float:
+    """Area under the precision-recall curve (columns margin, fraud), computed by Spark."""
+    evaluator = BinaryClassificationEvaluator(
+        rawPredictionCol="margin", labelCol="label", metricName="areaUnderPR", numBins=0
+    )
+    return float(evaluator.evaluate(margins.select("margin", F.col("fraud").cast("double").alias("label"))))
+
+
+def review_threshold(margins: DataFrame, calibration: Calibration, review: Review) -> float:
+    """The probability from which a transaction is reviewed.
+
+    The higher of two: from which a review pays (its cost over what a fraud costs on average), and from which, over the
+    validation days, as many cards a day come as can be reviewed. Cards of equal probability are all reviewed or none,
+    so where the calibration has a step more can come than that.
+
+    Args:
+        margins: validation rows with margin, fraud, day, customer_id, amount.
+    """
+    daily = margins.groupBy("day", "customer_id").agg(F.max("margin").alias("margin"))
+    totals = margins.agg(
+        F.countDistinct("day").alias("days"), F.avg(F.when(F.col("fraud") == 1, F.col("amount"))).alias("loss")
+    ).first()
+    cards = daily.count()
+    assert totals is not None
+    share = min(1.0, review.cards_a_day * totals["days"] / max(cards, 1))
+    cut = daily.approxQuantile("margin", [1 - share], 0.0005)
+    capacity = float(calibration.probabilities(np.array(cut))[0]) if share < 1 else 0.0
+    loss = (totals["loss"] or 0.0) * review.saved
+    cost = review.cost / loss if loss > 0 else 1.0
+    return min(1.0, max(capacity, cost))
+
+
+def train(features: DataFrame, last_day: date, seed: int, review: Review, calibration_days: int = 7) -> Model:
+    """Trains on labelled rows up to ``last_day``; the last ``calibration_days`` calibrate and measure.
+
+    Between the two lies the delay of the labels, as between training and use.
+
+    Args:
+        features: of `features.features`, stored or cached; rows without a label are left out.
+
+    Raises:
+        JobError: when a part lacks a class, or a day has no transactions at all.
+    """
+    labelled = features.where("fraud is not null").where(F.col("day") <= F.lit(last_day))
+    held_from = last_day - timedelta(days=calibration_days - 1)
+    train_to = held_from - timedelta(days=LABEL_DELAY_DAYS + 1)
+    past = labelled.where(F.col("day") <= F.lit(train_to))
+    held = labelled.where(F.col("day") >= F.lit(held_from))
+    genuine, frauds = class_counts(past)
+    class_counts(held)
+    booster = fit(past, seed)
+    margins = with_margins(held, booster, ("transaction_id", "day", "customer_id", "amount", "fraud")).localCheckpoint()
+    calibration = calibrate(margins)
+    span = past.agg(F.min("day").alias("first"), F.countDistinct("day").alias("days")).first()
+    assert span is not None
+    version = code_version()
+    made = datetime.now(UTC)
+    about: dict[str, Any] = {
+        "version": f"{made:%Y%m%dT%H%M%SZ}-{version[:8]}",
+        "trained_at": made.isoformat(),
+        "code_version": version,
+        "settings": SETTINGS,
+        "seed": seed,
+        "features": list(FEATURES),
+        "training": {
+            "from": str(span["first"]),
+            "to": str(train_to),
+            "days": span["days"],
+            "days_missing": (train_to - span["first"]).days + 1 - span["days"],
+            "genuine": genuine,
+            "frauds": frauds,
+        },
+        "validation": {"from": str(held_from), "to": str(last_day)},
+        "metrics": {"average_precision": average_precision(margins), "log_loss": log_loss(margins, calibration)},
+        "review_threshold": review_threshold(margins, calibration, review),
+        "review": {"cards_a_day": review.cards_a_day, "cost": review.cost, "saved": review.saved},
+    }
+    return Model(booster, calibration, about)
+
+
+def log_loss(margins: DataFrame, calibration: Calibration) -> float:
+    """Mean negative log-likelihood of the labels under the calibrated probabilities; margins repeat, so by margin."""
+    counts = margins.groupBy("margin").agg(F.sum("fraud").alias("frauds"), F.count("fraud").alias("rows"))
+    total, rows = 0.0, 0
+    for row in counts.toLocalIterator():
+        p = float(calibration.probabilities(np.array([row["margin"]]))[0])
+        total -= row["frauds"] * math.log(p) + (row["rows"] - row["frauds"]) * math.log(1 - p)
+        rows += row["rows"]
+    if rows == 0:
+        raise JobError("there are no validation rows to measure on")
+    return total / rows

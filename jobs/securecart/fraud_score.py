@@ -1,0 +1,173 @@
+"""Scores the transactions that have no score yet, and those that this batch changed, into curated.fraud_scores.
+
+With a champion in the lake the model scores, without one the rules do, and each row says which. The features of a day
+are computed from that day and the `LOOKBACK_DAYS` days before it, however long the history is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+from securecart import lake
+from securecart.fraud.features import LOOKBACK_DAYS, features
+from securecart.fraud.inputs import arguments, labels_of, transactions_of
+from securecart.fraud.registry import Registry
+from securecart.fraud.scoring import RULES_REVIEW_THRESHOLD, by_model, by_rules, decided
+from securecart.fraud.trace import Trace, traced
+from securecart.fraud.transactions import on_days
+from securecart.objects import write_text
+from securecart.tables import merge_changes, snapshot_of
+
+log = logging.getLogger(__name__)
+
+SCORES = "fraud_scores"
+#: Transactions that an alert names; the table holds all.
+NAMED_IN_ALERT = 20
+
+
+class Alerts(Protocol):
+    """Where people hear of transactions that cannot wait."""
+
+    def publish(self, subject: str, message: str) -> None:
+        """Sends one message."""
+
+
+class Topic:
+    """An SNS topic."""
+
+    def __init__(self, arn: str) -> None:
+        import boto3
+
+        self.arn = arn
+        self.client = boto3.client("sns", region_name=arn.split(":")[3])
+
+    def publish(self, subject: str, message: str) -> None:
+        self.client.publish(TopicArn=self.arn, Subject=subject, Message=message)
+
+
+def pending(transactions: DataFrame, scores: DataFrame, batch_id: str) -> DataFrame:
+    """Transactions that this batch brought, and those that an earlier run left without a score."""
+    fresh = transactions.where(F.col("batch_id") == batch_id)
+    missed = transactions.where(F.col("batch_id") != batch_id).join(
+        scores.select("transaction_id"), "transaction_id", "left_anti"
+    )
+    return fresh.unionByName(missed)
+
+
+def orphans(transactions: DataFrame, scores: DataFrame) -> DataFrame:
+    """Scores whose transaction is gone, as a corrected drop may have it."""
+    return scores.join(transactions.select("transaction_id"), "transaction_id", "left_anti")
+
+
+def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
+    """Scores what is pending. Returns counts: scored, deleted, review, alerts, and the method."""
+    contract = job.contracts[SCORES]
+    table, source = job.lake.table(contract), job.lake.table(job.contracts["transactions"])
+    transactions, scores = job.spark.table(source), job.spark.table(table)
+    empty = snapshot_of(job.spark, table) is None
+    champion = Registry(job.lake.curated).champion()
+    with trace.stage("read") as notes:
+        todo = pending(transactions, scores, job.batch_id).persist()
+        span = todo.agg(F.min("event_time"), F.max("event_time"), F.count(F.lit(1))).first()
+        assert span is not None
+        notes["rows"] = span[2]
+    counts: dict[str, Any] = {"scored": 0, "deleted": 0, "review": 0, "alerts": 0}
+    counts["method"] = "rules" if champion is None else "model"
+    rows = None
+    if span[2] > 0:
+        with trace.stage("features"):
+            first = (span[0] - timedelta(days=LOOKBACK_DAYS)).date().isoformat()
+            history = on_days(transactions, first, span[1].date().isoformat())
+            labels = labels_of(job)
+            featured = features(transactions_of(job, history, labels)).join(
+                todo.select("transaction_id"), "transaction_id", "left_semi"
+            )
+        with trace.stage("score"):
+            if champion is None:
+                rows = decided(by_rules(featured), RULES_REVIEW_THRESHOLD, "rules", None)
+            else:
+                scored = by_model(featured, champion)
+                rows = decided(scored, champion.review_threshold, "model", champion.about["version"])
+            counted = Observation()
+            rows = rows.observe(
+                counted,
+                F.count(F.lit(1)).alias("scored"),
+                F.count(F.when(F.col("decision") == "review", 1)).alias("review"),
+                F.count(F.when(F.col("alert"), 1)).alias("alerts"),
+            ).localCheckpoint()
+            counts |= {name: int(counted.get[name]) for name in ("scored", "review", "alerts")}
+            rows = rows.withColumns(
+                {"version_at": F.lit(job.started_at), "batch_id": F.lit(job.batch_id), "_op": F.lit("U")}
+            )
+    with trace.stage("write") as notes:
+        counts["deleted"] = _write(job, table, rows, None if empty else orphans(transactions, scores))
+        notes["rows"] = counts["scored"] + counts["deleted"]
+    if counts["alerts"] > 0 and rows is not None:
+        _alert(job, rows, counts)
+    todo.unpersist()
+    return counts
+
+
+def _write(job: lake.Job, table: str, rows: DataFrame | None, gone: DataFrame | None) -> int:
+    """Brings scores into the table and takes orphans out. Returns how many were taken out."""
+    if gone is None:
+        # Into an empty table an append has the same effect as a MERGE, and needs no join.
+        if rows is not None:
+            rows.drop("_op").writeTo(table).append()
+        return 0
+    gone = gone.withColumn("_op", F.lit("D")).localCheckpoint()
+    deleted = gone.count()
+    changes = rows if deleted == 0 else gone if rows is None else rows.unionByName(gone)
+    if changes is not None:
+        merge_changes(table, changes, ("transaction_id",), "TRUE")
+    return deleted
+
+
+def _alert(job: lake.Job, rows: DataFrame, counts: dict[str, Any]) -> None:
+    """Writes the alert of a batch beside the scores and, where there is a topic, sends it.
+
+    A message that cannot be sent fails the job: the scores are written, and a repeated try writes the same again.
+    """
+    worst = rows.where("alert").orderBy(F.desc("probability"), "transaction_id").limit(NAMED_IN_ALERT)
+    named = worst.select("transaction_id", "customer_id", "probability", "reasons")
+    message = json.dumps(
+        {"batch": job.batch_id, **counts, "highest": [row.asDict() for row in named.collect()]}, indent=1
+    )
+    write_text(f"s3://{job.lake.curated}/fraud/alerts/batch={job.batch_id}.json", message)
+    topic = job.options.alert_topic
+    if topic:
+        alerts: Alerts = Topic(topic)
+        alerts.publish(f"SecureCart: {counts['alerts']} transactions with high fraud risk", message)
+
+
+def main(argv: list[str]) -> None:
+    """Arguments: those of `inputs.arguments`, and ``--alert-topic`` (ARN of an SNS topic for high risks).
+
+    Contracts without fraud_scores (a user's own) leave nothing to score.
+    """
+    parser = argparse.ArgumentParser(add_help=False, parents=[arguments()])
+    parser.add_argument("--alert-topic")
+    job = lake.start("fraud_score", argv, parser)
+    if SCORES not in job.contracts.contracts:
+        job.write_metrics({})
+        return
+    asked = job.options.submitted_at
+    submitted = datetime.fromisoformat(asked).timestamp() if asked else None
+    file = job.lake.run_file(job.batch_id, "fraud_score-trace")
+    with traced("fraud_score", job.options.trace_header, file, submitted, batch=job.batch_id) as trace:
+        counts = fraud_score(job, trace)
+        trace.segment["annotations"] |= {"rows": counts["scored"], "method": counts["method"]}
+    log.info("%s", counts)
+    job.write_metrics({SCORES: counts})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,106 @@
+"""Trains a challenger on the lake's labelled transactions and lets it replace the champion if it is better.
+
+Both are measured on the same last days, which neither the challenger nor its features saw labels of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from datetime import date, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from securecart import lake
+from securecart.errors import JobError
+from securecart.fraud.features import features
+from securecart.fraud.inputs import arguments, labels_of, transactions_of
+from securecart.fraud.model import with_margins
+from securecart.fraud.registry import Registry, is_better
+from securecart.fraud.trace import Trace, traced
+from securecart.fraud.training import Review, average_precision, train
+
+log = logging.getLogger(__name__)
+
+
+def challenge(rows: DataFrame, registry: Registry, last_day: date, seed: int, review: Review) -> dict[str, Any]:
+    """Trains, stores and, when it is better, promotes a model.
+
+    Args:
+        rows: feature rows with labels, stored or cached.
+
+    Returns:
+        What the job reports: the model's description, the champion's average precision, and whether it was replaced.
+    """
+    champion = registry.champion()
+    model = train(rows, last_day, seed, review)
+    before = None
+    if champion is not None:
+        held = model.about["validation"]
+        same = rows.where(F.col("fraud").isNotNull() & F.col("day").between(held["from"], held["to"]))
+        before = average_precision(with_margins(same, champion.booster, ("fraud",)))
+    after = model.about["metrics"]["average_precision"]
+    promoted = is_better(after, before)
+    model.about["champion"] = {"average_precision": before, "replaced": promoted}
+    registry.store(model)
+    if promoted:
+        registry.promote(model.about["version"])
+    log.info("average precision %.4f against the champion's %s: %s", after, before, "promoted" if promoted else "kept")
+    return model.about
+
+
+def fraud_train(job: lake.Job, trace: Trace) -> dict[str, Any]:
+    """Trains on all days of the staging transactions whose labels are known. Raises JobError without labels."""
+    labels = labels_of(job)
+    if labels is None:
+        raise JobError(
+            "there are no fraud reports to learn from: put CSV files with transaction_id,fraud,reported_at below "
+            f"{job.options.labels or f's3://{job.lake.landing}/fraud-labels/'}. Until then scores come from rules."
+        )
+    with trace.stage("read") as notes:
+        table = job.spark.table(job.lake.table(job.contracts["transactions"]))
+        rows = transactions_of(job, table, labels).persist()
+        notes["rows"] = rows.count()
+    with trace.stage("features"):
+        featured = features(rows).persist()
+        last = featured.where("fraud is not null").agg(F.max("day")).first()
+    if last is None or last[0] is None:
+        raise JobError("no transaction has a known label: the reports name none of the transactions in the lake")
+    options = job.options
+    with trace.stage("train"):
+        about = challenge(
+            featured,
+            Registry(job.lake.curated),
+            min(last[0], options.last_day or last[0]),
+            options.seed,
+            Review(options.review_cards_a_day, options.review_cost),
+        )
+    featured.unpersist()
+    rows.unpersist()
+    return about
+
+
+def main(argv: list[str]) -> None:
+    """Arguments: those of `inputs.arguments`, ``--last-day`` (last day to learn from), ``--seed``,
+    ``--review-cards-a-day``, ``--review-cost``."""
+    parser = argparse.ArgumentParser(add_help=False, parents=[arguments()])
+    parser.add_argument("--last-day", type=date.fromisoformat)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--review-cards-a-day", type=int, default=100)
+    parser.add_argument("--review-cost", type=float, default=5.0)
+    job = lake.start("fraud_train", argv, parser)
+    run = job.batch_id or f"train-{job.started_at:%Y%m%dT%H%M%SZ}"
+    submitted = job.options.submitted_at
+    asked = datetime.fromisoformat(submitted).timestamp() if submitted else None
+    file = job.lake.run_file(run, "fraud_train-trace")
+    with traced("fraud_train", job.options.trace_header, file, asked, run=run) as trace:
+        about = fraud_train(job, trace)
+    log.info("%s", json.dumps(about))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,173 @@
+"""Training, calibration, the registry of models, and scoring, on simulated transactions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from securecart.errors import JobError
+from securecart.fraud.features import FEATURES, features
+from securecart.fraud.model import (
+    SETTINGS,
+    Calibration,
+    Model,
+    calibrate,
+    class_counts,
+    fit,
+    frame_of,
+    from_json,
+    to_json,
+    with_margins,
+)
+from securecart.fraud.registry import Registry, is_better
+from securecart.fraud.scoring import by_model, by_rules, decided
+from securecart.fraud.source import LABELS, labelled, latest_labels
+from securecart.fraud.training import Review, train
+from securecart.fraud.transactions import SCHEMA
+from securecart.fraud_train import challenge
+
+FIRST = date(2018, 1, 1)
+LAST = date(2018, 2, 9)
+
+
+def simulated(seed: int = 1) -> list[tuple[Any, ...]]:
+    """Forty days of thirty customers at ten terminals; frauds have five times the usual amount."""
+    dice = random.Random(seed)
+    rows: list[tuple[Any, ...]] = []
+    for day in range(40):
+        for customer in range(30):
+            fraud = int(dice.random() < 0.06)
+            amount = round(dice.uniform(8, 12) * (1 + customer) * (5 if fraud else 1), 2)
+            when = datetime(2018, 1, 1) + timedelta(days=day, seconds=dice.randrange(86400))
+            rows.append((str(len(rows)), when, f"c{customer}", f"t{dice.randrange(10)}", amount, fraud, None, None))
+    return rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trees() -> Iterator[None]:
+    """Fewer trees than in use: the tests ask what becomes of a model, not how good the settings are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SETTINGS, "n_estimators", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def featured(spark: SparkSession) -> DataFrame:
+    return features(spark.createDataFrame(simulated(), SCHEMA)).localCheckpoint()
+
+
+@pytest.fixture(scope="module")
+def trained(featured: DataFrame) -> Model:
+    return train(featured, LAST, 0, Review(cards_a_day=2, cost=1.0))
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_model_another_seed_another(featured: DataFrame) -> None:
+    models = [
+        bytes(fit(rows, seed).save_raw("json")) for rows, seed in ((featured, 1), (featured.orderBy("amount"), 1))
+    ]
+    assert models[0] == models[1]
+    assert bytes(fit(featured, 2).save_raw("json")) != models[0]
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_one_class_is_nothing_to_learn_from(featured: DataFrame, only: int) -> None:
+    with pytest.raises(JobError, match=r"nothing to learn from: (\d+ frauds and 0|0 frauds and \d+) genuine"):
+        class_counts(featured.where(F.col("fraud") == only))
+
+
+def test_a_challenger_replaces_the_champion_only_when_it_is_better(featured: DataFrame, lake_root: Any) -> None:
+    registry = Registry("securecart-local-curated")
+    first = challenge(featured, registry, LAST, 0, Review())
+    assert first["champion"] == {"average_precision": None, "replaced": True}
+    assert first["metrics"]["average_precision"] > 0.8
+    assert first["training"]["to"] == "2018-01-26"  # seven days to calibrate and eight until labels are known
+    assert first["training"]["days_missing"] == 0
+    assert set(first) >= {"settings", "seed", "features", "code_version", "validation", "review_threshold"}
+    again = challenge(featured, registry, LAST, 0, Review())
+    assert again["champion"] == {"average_precision": first["metrics"]["average_precision"], "replaced": False}
+    champion = registry.champion()
+    assert champion is not None
+    assert champion.about["version"] == first["version"]
+    assert [is_better(0.6, None), is_better(0.604, 0.6), is_better(0.61, 0.6)] == [True, False, True]
+
+
+def test_a_stored_model_scores_as_before_and_says_why(featured: DataFrame, trained: Model) -> None:
+    stored = from_json(to_json(trained))
+    scores = [
+        {r["transaction_id"]: (r["probability"], r["reasons"]) for r in by_model(featured, m).collect()}
+        for m in (trained, stored)
+    ]
+    assert scores[0] == scores[1]
+    rows = decided(by_model(featured, stored), stored.review_threshold, "model", "v1").join(
+        featured.select("transaction_id", F.col("fraud").alias("label")), "transaction_id"
+    )
+    found = [r.asDict() for r in rows.collect()]
+    reviewed = [r for r in found if r["decision"] == "review"]
+    assert len(reviewed) > 20
+    assert np.mean([r["label"] for r in reviewed]) > 0.5  # of all transactions, 0.06
+    assert all(r["reasons"] for r in reviewed)
+    assert sum("the customer's usual amount" in r["reasons"] for r in reviewed) > len(reviewed) / 2
+    assert all(0 < r["probability"] < 1 for r in found)
+    document = to_json(trained).replace('"habit_ratio"', '"habit"')
+    with pytest.raises(JobError, match="reads other features than this code computes"):
+        from_json(document)
+
+
+def test_a_shap_sum_is_the_margin(featured: DataFrame, trained: Model) -> None:
+    booster = trained.booster
+    margins = {r["transaction_id"]: r["margin"] for r in with_margins(featured, booster, ("transaction_id",)).collect()}
+    frame: pd.DataFrame = featured.toPandas()
+    sums = booster.predict(frame_of(frame), pred_contribs=True).sum(axis=1)
+    assert [margins[i] for i in frame["transaction_id"]] == pytest.approx(sums, abs=1e-4)
+
+
+def test_calibrated_scores_are_the_shares_seen(spark: SparkSession) -> None:
+    rows = [(float(m), int(n < m)) for m in range(5) for n in range(5)]
+    calibration = calibrate(spark.createDataFrame(rows, "margin double, fraud int"))
+    assert calibration.probabilities(np.array([1.0, 2.0, 2.5, -9.0])) == pytest.approx([0.2, 0.4, 0.5, 1e-6])
+    assert Calibration((0.0, 1.0), (0.0, 1.0)).probabilities(np.array([9.0])) == pytest.approx([1 - 1e-6])
+
+
+def test_rules_score_without_labels_and_name_their_signs(spark: SparkSession) -> None:
+    history = [(str(n), datetime(2018, 1, 1 + n), "c", "t", 10.0, None, None, 0) for n in range(9)]
+    odd = [
+        ("far", datetime(2018, 1, 10), "c", "t", 900.0, None, None, 1),
+        ("none", datetime(2018, 1, 11), "c", "t", None, None, None, None),
+        ("zero", datetime(2018, 1, 12, 12), "c", "t", 0.0, None, None, 0),
+    ]
+    rows = features(spark.createDataFrame(history + odd, SCHEMA))
+    found = {r["transaction_id"]: r.asDict() for r in decided(by_rules(rows), 0.5, "rules", None).collect()}
+    assert len(found) == 12
+    assert (found["8"]["decision"], found["far"]["decision"]) == ("pass", "review")
+    assert found["far"]["probability"] == pytest.approx(1 - 0.65 * 0.75 * 0.75 * 0.95)
+    assert found["far"]["reasons"].startswith("amount far above the customer's usual amount; ")
+    assert "amount is no number" in found["none"]["reasons"]
+    assert "amount of zero or less" in found["zero"]["reasons"]
+    assert {r["method"] for r in found.values()} == {"rules"}
+
+
+def test_the_last_report_of_a_transaction_counts_and_silence_only_after_the_delay(spark: SparkSession) -> None:
+    reports = [("a", 1, datetime(2018, 1, 3)), ("a", 0, datetime(2018, 1, 20)), ("b", 1, datetime(2018, 1, 9))]
+    labels = latest_labels(spark.createDataFrame(reports, LABELS))
+    times = [
+        ("a", datetime(2018, 1, 1)),
+        ("b", datetime(2018, 1, 2)),
+        ("c", datetime(2018, 1, 12, 23)),
+        ("d", datetime(2018, 1, 13)),
+    ]
+    rows = spark.createDataFrame(times, "transaction_id string, event_time timestamp")
+    found = {r["transaction_id"]: r["fraud"] for r in labelled(rows, labels).collect()}
+    assert found == {"a": 0, "b": 1, "c": 0, "d": None}
+    assert {r["fraud"] for r in labelled(rows, None).collect()} == {None}
+
+
+def test_every_feature_can_be_told_to_a_reviewer() -> None:
+    assert all(text and text != name for name, text in FEATURES.items() if name != "amount")
