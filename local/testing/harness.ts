@@ -135,7 +135,7 @@ export class Laptop {
   /** SHA-256 over the sorted business columns of every table, lake and mart. */
   async digests({ contracts }: ContractSet): Promise<Record<string, string>> {
     const tables = contracts
-      .filter(({ zone, warehouse }) => zone !== "source" || warehouse)
+      .filter(({ zone, storage, warehouse }) => storage !== "parquet" && (zone !== "source" || warehouse))
       .map(({ zone, name }) => `${zone === "source" ? "staging" : zone}.lake.${name}`);
     const lake = await this.#probe("--digests", ...tables, "--without", ...technicalColumns);
     const found = lake as Record<string, string>;
