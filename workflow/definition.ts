@@ -25,9 +25,10 @@ const longestRunSeconds = 5 * 3600;
  * The state machine of the batch pipeline: Plan → Extract → Recipes → Clean → Quality → Publish → Curate → ScoreFraud →
  * Export → Load → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
  *
- * Variables: `plan` is the planning step's answer (the plan itself is in S3), `publishing` says whether tables
- * have changed that go back should the run fail, `failure` what went wrong: `{Step, Error, Cause}`, `aftermath` what went
- * wrong while that was handled. Every failure passes HandleFailure and ends in Failed.
+ * Variables: `plan` is the planning step's answer (the plan itself is in S3), `publishing` says whether tables have
+ * changed that go back should the run fail, `rollbackFailed` that they did not, `rolledBack` names the plan of an earlier
+ * run whose tables this one brought back first ("none"), `failure` what went wrong: `{Step, Error, Cause}`, `aftermath`
+ * what went wrong while that was handled. Every failure passes HandleFailure and ends in Failed.
  */
 export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
   const onFailure = (step: string) => failTo("HandleFailure", "failure", step);
@@ -40,13 +41,17 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
     Start: {
       Type: "Pass",
       Comment: "Variables that the handling of a failure reads have a value from the beginning.",
-      Assign: { plan: {}, publishing: false, aftermath: [] },
+      Assign: { plan: {}, publishing: false, rollbackFailed: false, rolledBack: "none", aftermath: [] },
       Next: "Plan",
     },
     Plan: lambdaTask(
       names,
       "plan",
-      { execution: executionPayload, input: "{% $states.context.Execution.Input %}" },
+      {
+        execution: executionPayload,
+        input: "{% $states.context.Execution.Input %}",
+        rolledBack: "{% $rolledBack %}",
+      },
       { next: "IsPlanned", onFailure: onFailure("plan") },
     ),
     IsPlanned: {
@@ -57,10 +62,20 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
           Assign: { plan: "{% $states.input %}" },
           Next: "StartingStep",
         },
+        {
+          // An earlier run could not bring its tables back. One that cannot either must not go round in circles.
+          Condition: "{% $states.input.status = 'ROLL_BACK' and $states.input.planKey != $rolledBack %}",
+          Assign: { plan: "{% $states.input %}" },
+          Next: "RollBackFirst",
+        },
         { Condition: "{% $states.input.status = 'NOTHING_NEW' %}", Next: "NothingNew" },
         { Condition: "{% $states.input.status = 'BUSY' %}", Next: "Busy" },
         otherwiseFail("plan", "UnknownPlanStatus", "'status ' & $string($states.input.status)"),
       ],
+    },
+    RollBackFirst: {
+      ...jobTask(names, "rollback", { next: "Plan", onFailure: onFailure("rollback of an earlier run") }),
+      Assign: { rolledBack: "{% $plan.planKey %}", plan: {} },
     },
     NothingNew: { Type: "Succeed" },
     Busy: { Type: "Succeed", Comment: "Another run holds the lease; it, or the next one, sees the work." },
@@ -211,14 +226,18 @@ function failureStates(names: WorkflowNames): Record<string, State> {
     },
     Rollback: jobTask(names, "rollback", {
       next: "Abort",
-      onFailure: { ErrorEquals: ["States.ALL"], Assign: andThen("the rollback failed"), Next: "Abort" },
+      onFailure: {
+        ErrorEquals: ["States.ALL"],
+        Assign: { ...andThen("the rollback failed"), rollbackFailed: true },
+        Next: "Abort",
+      },
     }),
     Abort: lambdaTask(
       names,
       "abort",
       // One expression, because a member without a value is left out: there is no batch before a plan.
       `{% {'execution': {'id': $states.context.Execution.Id, 'startTime': $states.context.Execution.StartTime},
-        'batchId': $plan.batchId, 'error': $failure.Error,
+        'batchId': $plan.batchId, 'error': $failure.Error, 'rollbackFailed': $rollbackFailed,
         'cause': ${cause}} %}`.replaceAll(/\s*\n\s*/g, " "),
       {
         next: "Failed",

@@ -57,6 +57,7 @@ describe("workflow on its paths", () => {
         id: "arn:aws:states:local:000000000000:execution:local:test",
         startTime: "2026-01-01T00:00:00.000Z",
       },
+      rolledBack: "none",
     });
   });
 
@@ -347,6 +348,40 @@ describe("workflow on its paths", () => {
     });
   });
 
+  it("tells abort whether the tables are back", async () => {
+    const publish = failing("JobError", "disk full");
+    for (const [failed, answers] of [
+      [true, { "securecart-rollback": failing("JobError", "still full") }],
+      [false, {}],
+    ] as const) {
+      const { calls } = await runWorkflow({ "securecart-publish": publish, ...answers });
+      expect(calls.at(-1)).to.have.nested.property("args.rollbackFailed", failed);
+    }
+  });
+
+  it("rolls back what an earlier run left, then plans", async () => {
+    const rollback = { status: "ROLL_BACK", batchId: "old", planKey: "plans/old.json" };
+    const { result, calls } = await runWorkflow({ plan: (earlier) => (earlier === 0 ? rollback : planned) });
+    expect(result.status).to.equal("SUCCEEDED");
+    expect(calls.slice(0, 3).map(({ name }) => name)).to.deep.equal(["plan", "securecart-rollback", "plan"]);
+    const job = { "--plan": "s3://securecart-landing/plans/old.json", "--batch-id": "old" };
+    expect(calls[1]).to.have.nested.property("args.Arguments").that.deep.equals(job);
+    expect(calls[0]).to.have.nested.property("args.rolledBack", "none");
+    expect(calls[2]).to.have.nested.property("args.rolledBack", "plans/old.json");
+    const again = await runWorkflow({ plan: rollback });
+    expect(again.result).to.include({ status: "FAILED", error: "UnknownPlanStatus" });
+    expect(again.called).to.deep.equal(["plan", "securecart-rollback", "plan", "abort"]);
+  });
+
+  it("plans nothing while what an earlier run left cannot be rolled back", async () => {
+    const { result, called } = await runWorkflow({
+      plan: { status: "ROLL_BACK", batchId: "old", planKey: "plans/old.json" },
+      "securecart-rollback": failing("JobError", "still full"),
+    });
+    expect(called).to.deep.equal(["plan", "securecart-rollback", "abort"]);
+    expect(result).to.include({ status: "FAILED", cause: "rollback of an earlier run: still full" });
+  });
+
   it("ends FAILED with the first failure when abort fails, too", async () => {
     const { result } = await runWorkflow({
       verdict: failing("JobError", "no metrics"),
@@ -382,6 +417,7 @@ describe("workflow on its paths", () => {
       { plan: { status: "BUSY" } },
       ...plans.map((plan) => ({ plan })),
       { plan: { ...planned, mode: "replay", from: "recipes" } },
+      { plan: { status: "ROLL_BACK", batchId: "old", planKey: "plans/old.json" } },
       ...[
         "securecart-extract-mysql",
         "securecart-extract-dynamodb",

@@ -92,7 +92,7 @@ describe("commit and abort", () => {
     const answer = await pipeline.plan(slow);
     pipeline.passMinutes(61);
     const taker = pipeline.execution();
-    const taken = planned(await pipeline.plan(taker));
+    const taken = planned(await pipeline.plan(taker, {}, planned(answer).planKey));
     const error = await rejection(pipeline.commit(slow, answer));
     expect(error.name).to.equal("LeaseLostError");
     expect(error.message).to.contain(taken.batchId).and.to.contain("LEASE_MINUTES");

@@ -68,6 +68,7 @@ async function draftIncremental(
     range: null,
     recipes: recipesOf(contracts, datasets),
     landing,
+    history: await committedLanding(deps, replaceable(contracts, datasets)),
   };
   // What a stream wrote is in its tables already.
   const from = found.extracts.length > 0 ? "extract" : "export";
@@ -81,8 +82,7 @@ async function draftBackfill(
   frame: Frame,
   range: Plan["range"],
 ): Promise<Draft | string> {
-  const committed = (await deps.ledger.batches()).filter((batch) => batch.committed_at !== undefined);
-  const landing = committed.flatMap((batch) => batch.landing);
+  const landing = await committedLanding(deps);
   if (landing.length === 0)
     return "no committed batch has landed anything; run the pipeline before a backfill";
   const plan: Plan = {
@@ -92,6 +92,7 @@ async function draftBackfill(
     extracts: [],
     recipes: recipesOf(contracts, new Set(landing.map(({ dataset }) => dataset))),
     landing,
+    history: [],
     claims: [],
     watermarks: {},
   };
@@ -110,14 +111,20 @@ async function draftReplay(
     throw new InvalidInputError(`there is no batch ${batchId} to replay; ${latest}`);
   }
   const earlier = await readPlan(deps.store, deps.buckets.landing, planKeyOf(batchId));
+  const contracts = await loadSourceContracts(deps.store, deps.buckets.artifacts);
+  const own = new Set(earlier.landing.map(({ path }) => path));
+  const tables = tablesOf(contracts, new Set(earlier.landing.map(({ dataset }) => dataset)));
+  const feeding = contracts.filter((one) => tables.has(tableOf(one))).map(({ name }) => name);
   const plan: Plan = {
     ...earlier,
     mode: "replay",
+    history: (await committedLanding(deps, new Set(feeding))).filter(({ path }) => !own.has(path)),
     extracts:
       from === "extract" ? earlier.extracts.map((one) => exportedAnew(one, planKey)) : earlier.extracts,
     loaded_batch: (await deps.ledger.loadedBatch()) ?? null,
   };
-  return { plan, planKey, from, landing: [] };
+  // What a recipe left is there for the last run only: another batch's has to be made again before it can be cleaned.
+  return { plan, planKey, from: from === "clean" && plan.recipes.length > 0 ? "recipes" : from, landing: [] };
 }
 
 /** Exports of a replay go to a place of their own: in a place with two, a reader could not tell them apart. */
@@ -129,6 +136,34 @@ function exportedAnew(extract: Plan["extracts"][number], planKey: string): Plan[
     prefix: `dynamodb-exports/batch=${run}/${one.id}`,
   }));
   return { ...extract, exports };
+}
+
+/** What committed batches landed, oldest first; all of it, or of some datasets. */
+async function committedLanding(deps: PlanDeps, datasets?: ReadonlySet<string>): Promise<LandingFolder[]> {
+  if (datasets?.size === 0) return [];
+  return (await deps.ledger.batches())
+    .filter((batch) => batch.committed_at !== undefined)
+    .flatMap((batch) => batch.landing)
+    .filter(({ dataset }) => datasets?.has(dataset) ?? true);
+}
+
+const tableOf = ({ name, feeds }: SourceContract): string => feeds ?? name;
+
+function tablesOf(contracts: readonly SourceContract[], datasets: ReadonlySet<string>): Set<string> {
+  return new Set(contracts.filter(({ name }) => datasets.has(name)).map(tableOf));
+}
+
+/**
+ * The datasets that may hold another record of a key which a batch of `datasets` withdraws: those of tables that are fed
+ * by drops, or by more than one source. In a table with one row per place at one source nothing takes a row's place.
+ */
+function replaceable(contracts: readonly SourceContract[], datasets: ReadonlySet<string>): Set<string> {
+  const names = [...tablesOf(contracts, datasets)].flatMap((table) => {
+    const feeding = contracts.filter((one) => tableOf(one) === table);
+    const several = feeding.length > 1 || feeding.some(({ source }) => source.kind === "csv");
+    return several ? feeding.map(({ name }) => name) : [];
+  });
+  return new Set(names);
 }
 
 /** The datasets among `datasets` that a recipe prepares. */

@@ -6,7 +6,12 @@ import { awsPlanDeps, type PlanDeps } from "./deps.ts";
 import { draftFor } from "./draft.ts";
 import { parseInput, type RunRequest } from "./input.ts";
 
-const eventSchema = z.object({ execution: executionSchema, input: z.unknown() });
+const eventSchema = z.object({
+  execution: executionSchema,
+  input: z.unknown(),
+  /** The plan whose tables this execution has rolled back, as an earlier answer asked. */
+  rolledBack: z.string().optional(),
+});
 /** `execution` identifies the workflow's execution, `input` is what it was started with. */
 export type PlanEvent = z.input<typeof eventSchema>;
 
@@ -28,6 +33,8 @@ export type PlanAnswer =
       /** The trace of this call, under which a later step can hang its own; absent where nothing is traced. */
       readonly traceHeader?: string;
     }
+  /** An earlier run left tables half published: roll them back, then ask again with `rolledBack`. */
+  | { readonly status: "ROLL_BACK"; readonly batchId: string; readonly planKey: string }
   | { readonly status: "NOTHING_NEW" | "BUSY"; readonly batchId: string; readonly reason: string };
 
 /** Looks for work this often when events keep coming while nothing new is found. */
@@ -41,7 +48,7 @@ const minutesLater = (instant: Date, minutes: number): Date => new Date(instant.
  */
 export function createHandler(deps: PlanDeps): (event: PlanEvent) => Promise<PlanAnswer> {
   return async (event) => {
-    const { execution, input } = parseEvent(eventSchema, event, "the planning step's event");
+    const { execution, input, rolledBack } = parseEvent(eventSchema, event, "the planning step's event");
     const request = parseInput(input);
     const batchId = batchIdOf(execution);
     const log = deps.log.with({ batch_id: batchId, function: "plan" });
@@ -56,14 +63,18 @@ export function createHandler(deps: PlanDeps): (event: PlanEvent) => Promise<Pla
         log.info("busy", { holder: holder.batchId, request: request.kind });
         return { status: "BUSY", batchId, reason };
       }
-      answer = await underLease(deps, execution.id, () => plan(deps, request, execution, batchId));
-      if (answer.status === "PLANNED") break;
+      answer = await underLease(
+        deps,
+        execution.id,
+        async () => (await rollbackFirst(deps, rolledBack)) ?? plan(deps, request, execution, batchId),
+      );
+      if (answer.status === "PLANNED" || answer.status === "ROLL_BACK") break;
       await deps.ledger.releaseLease(execution.id);
       // An event that came while this run was looking found it busy; nobody else would look for its object.
       if (request.kind !== "incremental" || !(await deps.ledger.isPending())) break;
     }
     if (!answer) throw new Error("no look for work was taken");
-    log.info(answer.status === "PLANNED" ? "planned" : "nothing new", { request, answer });
+    log.info(answer.status.toLowerCase().replace("_", " "), { request, answer });
     return answer;
   };
 }
@@ -73,11 +84,25 @@ async function takeLease(deps: PlanDeps, lease: Lease): Promise<Lease | undefine
   const answer = await deps.ledger.acquireLease(lease, deps.now());
   if (!answer.acquired) return answer.holder;
   const dead = answer.expired;
-  if (dead && (await deps.ledger.batch(dead.batchId))?.state === "RUNNING") {
+  const unended = dead && (await deps.ledger.batch(dead.batchId));
+  if (dead && unended?.state === "RUNNING") {
     const cause = `the run ${dead.owner} did not end by ${dead.expiresAt.toISOString()}, when its lease expired`;
     deps.log.warn("took over an expired lease", { batch_id: lease.batchId, expired_batch: dead.batchId });
+    // It ran no further state, so nobody knows whether its tables are back.
+    await deps.ledger.requireRollback(unended);
     await deps.ledger.failBatch(dead.batchId, "LeaseExpired", cause, deps.now());
   }
+  return undefined;
+}
+
+/** What has to be rolled back before anything is planned, and notes what the execution has just rolled back. */
+async function rollbackFirst(deps: PlanDeps, done: string | undefined): Promise<PlanAnswer | undefined> {
+  const pending = await deps.ledger.pendingRollback();
+  if (!pending) return undefined;
+  if (pending.plan_key !== done) {
+    return { status: "ROLL_BACK", batchId: pending.batch_id, planKey: pending.plan_key };
+  }
+  await deps.ledger.clearRollback();
   return undefined;
 }
 

@@ -164,12 +164,46 @@ describe("plan", () => {
     const dead = planned(await pipeline.plan(pipeline.execution()));
     const before = await pipeline.planOf(dead);
     pipeline.passMinutes(61);
-    const again = planned(await pipeline.plan(pipeline.execution()));
+    const execution = pipeline.execution();
+    // It may have been killed while it published.
+    expect(await pipeline.plan(execution)).to.include({ status: "ROLL_BACK", planKey: dead.planKey });
+    const again = planned(await pipeline.plan(execution, {}, dead.planKey));
     const after = await pipeline.planOf(again);
     expect(again.batchId).to.not.equal(dead.batchId);
     expect(after.claims).to.deep.equal(before.claims);
     expect(datasets(after)).to.deep.equal(datasets(before));
     expect(await pipeline.ledger.batch(dead.batchId)).to.include({ state: "FAILED", error: "LeaseExpired" });
+  });
+
+  it("plans nothing before a run whose rollback failed has been rolled back", async () => {
+    const failing = pipeline.execution();
+    const { batchId, planKey } = planned(await pipeline.plan(failing));
+    for (const _ of [1, 2]) await pipeline.abort(failing, batchId, true); // the step may be repeated
+    for (const _ of [1, 2]) {
+      const execution = pipeline.execution();
+      expect(await pipeline.plan(execution)).to.deep.equal({ status: "ROLL_BACK", batchId, planKey });
+      expect(await pipeline.plan(execution, {}, "plans/other.json")).to.include({ status: "ROLL_BACK" });
+      await pipeline.abort(execution); // its rollback failed, too
+    }
+    const execution = pipeline.execution();
+    expect((await pipeline.plan(execution, {}, planKey)).status).to.equal("PLANNED");
+    await pipeline.abort(execution, planned(await pipeline.plan(execution, {}, planKey)).batchId);
+    expect((await pipeline.plan(pipeline.execution())).status).to.equal("PLANNED");
+  });
+
+  it("looks into earlier batches only for tables in which something else can take a row's place", async () => {
+    const first = await pipeline.run();
+    expect(first.history).to.deep.equal([]);
+    await pipeline.drop("transactions/b.csv", "id\n2\n");
+    pipeline.customersChanged = new Date(pipeline.time.getTime() + 1000);
+    pipeline.passMinutes(5);
+    const second = await pipeline.run();
+    expect(datasets(second)).to.include.members(["customers", "transactions"]);
+    const landed = (plan: typeof first) => plan.landing.filter(({ dataset }) => dataset === "transactions");
+    expect(second.history).to.deep.equal(landed(first));
+    const input = { replay: { batch_id: first.batch_id, from: "clean" } };
+    const replay = await pipeline.planOf(await pipeline.plan(pipeline.execution(), input));
+    expect(replay.history).to.deep.equal(second.landing.filter((folder) => !first.landing.includes(folder)));
   });
 
   it("answers for the same batch when the step is retried", async () => {
@@ -236,8 +270,9 @@ describe("plan", () => {
       const answer = planned(await pipeline.plan(execution, input));
       expect(answer).to.include({ mode: "replay", from: "clean", batchId: original.batch_id });
       expect(answer.planKey).to.not.equal(`plans/${original.batch_id}.json`);
-      const { mode, loaded_batch, ...replayed } = await pipeline.planOf(answer);
-      const { mode: firstMode, loaded_batch: firstLoaded, ...first } = original;
+      const { mode, loaded_batch, history, ...replayed } = await pipeline.planOf(answer);
+      const { mode: firstMode, loaded_batch: firstLoaded, history: firstHistory, ...first } = original;
+      expect([history, firstHistory]).to.deep.equal([[], []]);
       expect(replayed).to.deep.equal(first);
       expect([firstMode, firstLoaded, mode, loaded_batch]).to.deep.equal([
         "incremental",

@@ -52,6 +52,9 @@ export type Batch = z.infer<typeof batchSchema>;
 const leaseSchema = z.object({ lease_owner: z.string(), batch_id: z.string(), expires_at: z.number() });
 const watermarkSchema = z.object({ watermark: z.string(), reconciled_at: z.string().optional() });
 const loadedSchema = z.object({ batch_id: z.string() });
+const rollbackSchema = z.object({ batch_id: z.string(), plan_key: z.string() });
+/** A run that may have left tables half published: nothing may be planned before they are back. */
+export type PendingRollback = z.infer<typeof rollbackSchema>;
 const claimSchema = z.object({
   sk: z.string(),
   bucket: z.string(),
@@ -284,6 +287,25 @@ export class Ledger {
   async loadedBatch(): Promise<string | undefined> {
     const item = await this.#get("loaded");
     return item && loadedSchema.parse(item).batch_id;
+  }
+
+  /** Notes that a run's tables have to go back to what they were before it, since it could not see to that itself. */
+  async requireRollback({ batch_id, plan_key }: PendingRollback): Promise<void> {
+    const Item = { pk: this.#pk, sk: "rollback", batch_id, plan_key };
+    await this.#client.send(new PutCommand({ TableName: this.#table, Item }));
+  }
+
+  /** The run whose tables have to go back. There is at most one: no other starts before they have. */
+  async pendingRollback(): Promise<PendingRollback | undefined> {
+    const item = await this.#get("rollback");
+    return item && rollbackSchema.parse(item);
+  }
+
+  /** Notes that the tables are back. */
+  async clearRollback(): Promise<void> {
+    await this.#client.send(
+      new DeleteCommand({ TableName: this.#table, Key: { pk: this.#pk, sk: "rollback" } }),
+    );
   }
 
   /** Notes that a batch's run failed and why. */

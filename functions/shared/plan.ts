@@ -69,6 +69,8 @@ const csvExtract = z.object({ dataset: z.string(), kind: z.literal("csv"), objec
 
 const watermark = z.object({ watermark: timestamp, reconciled_at: timestamp.optional() });
 
+const landingFolder = z.object({ dataset: z.string(), path: z.string() });
+
 export const planSchema = z.object({
   batch_id: z.string(),
   mode: z.enum(["incremental", "backfill", "replay"]),
@@ -79,7 +81,12 @@ export const planSchema = z.object({
   /** Datasets of this plan that a DataBrew recipe prepares. */
   recipes: z.array(z.string()),
   /** Landing folders to clean, oldest batch first. */
-  landing: z.array(z.object({ dataset: z.string(), path: z.string() })),
+  landing: z.array(landingFolder),
+  /**
+   * Folders of committed batches that may hold what takes the place of a row that this plan's batch withdraws: an
+   * older drop, or the other source, may have the same key. Empty for a backfill, which cleans them all.
+   */
+  history: z.array(landingFolder).default([]),
   /** Object versions that the commit step marks as processed. */
   claims: z.array(z.object({ bucket: z.string(), key: z.string(), version: z.string() })),
   /** The batch whose changes the warehouse got last: the export step starts from there. Null before the first. */

@@ -150,8 +150,8 @@ export class TestPipeline {
     return { id, startTime: this.time.toISOString() };
   }
 
-  plan(execution: Execution, input: unknown = {}): Promise<PlanAnswer> {
-    return createPlan(this.deps)({ execution, input });
+  plan(execution: Execution, input: unknown = {}, rolledBack = ""): Promise<PlanAnswer> {
+    return createPlan(this.deps)({ execution, input, rolledBack });
   }
 
   verdict(batchId: string) {
@@ -163,8 +163,8 @@ export class TestPipeline {
     return createCommit(this.deps)({ execution, batchId, planKey });
   }
 
-  abort(execution: Execution, batchId?: string) {
-    const error = { error: "Boom", cause: "clean: it broke" };
+  abort(execution: Execution, batchId?: string, rollbackFailed = false) {
+    const error = { error: "Boom", cause: "clean: it broke", rollbackFailed };
     return createAbort(this.deps)({ execution, ...(batchId !== undefined && { batchId }), ...error });
   }
 

@@ -186,7 +186,7 @@ def conform(raw: DataFrame, source: Contract, table: Contract, reference: Mappin
             formats = spelled.formats or column.formats
             readable = replace(column, formats=formats)
             values[column.name] = typed_value(F.col(f"_text_{column.name}"), readable, dialect)
-    technical = ["_object", "_position", "_op", "_modified", "_raw", "_error", "_detail"]
+    technical = [name for name in raw.columns if name.startswith("_")]
     df = df.select(
         *technical,
         *texts,

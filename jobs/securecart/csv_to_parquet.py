@@ -25,7 +25,7 @@ from securecart.csv_scan import Inspection, ObjectRefused, inspect, scan
 from securecart.errors import ContractError
 from securecart.landing import landing_schema, write_batch
 from securecart.objects import open_object
-from securecart.recipe_input import stage_recipe_input
+from securecart.recipe_input import recipe_batches, stage_recipe_input
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,8 @@ def _land(job: lake.Job, contract: Contract, looked: Sequence[Looked]) -> dict[s
     usable = [one.object for one in looked if one.reason is None]
     write_batch(landing_rows(job.spark, contract, usable), path)
     if contract.recipe:
-        stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"), contract)
+        folder = job.lake.recipe_folder(contract.name, "in")
+        stage_recipe_input(job.spark, recipe_batches(job.plan, contract.name), folder, contract)
     # Counted in what was written: an accumulator would count a repeated task twice.
     written = job.spark.read.schema(landing_schema(contract)).parquet(path)
     counts = {r["_error"]: r["count"] for r in written.groupBy("_error").count().collect()}

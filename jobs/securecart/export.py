@@ -8,7 +8,7 @@ The changes are those since the last batch whose load was committed. Each export
 ``exported-<batch>`` on the snapshot that it reached, and the next one starts from the tag of the batch that
 the plan names as the last one loaded (``loaded_batch``). A batch that failed after its export is therefore
 exported again with the next one, and nothing needs to be marked after a load. Exporting a row again is
-harmless: the load goes by key and version.
+harmless: the load goes by key, and no older export replaces what a newer one brought.
 """
 
 from __future__ import annotations
@@ -77,10 +77,8 @@ def changed_rows(
     if start is None:
         return all_rows(current, None, contract.keys)
     if start not in snapshots.ancestors:
-        # The table was set back behind what was loaded: the two states are compared as a whole, and every row gets a
-        # version of now, because the warehouse holds newer ones that would win.
-        rows = all_rows(current, job.spark.read.option("tag", start_tag).table(table), contract.keys)
-        return rows.withColumn("version_at", F.greatest("version_at", F.lit(job.started_at)))
+        # The table was set back behind what was loaded: the two states are compared as a whole.
+        return all_rows(current, job.spark.read.option("tag", start_tag).table(table), contract.keys)
     states = last_states(changelog(job.spark, table, start, snapshots.current), contract.keys)
     warehouse: Mapping[str, Any] = contract.warehouse or {}
     return whole_days(states, current, warehouse["by"]) if warehouse.get("load") == "replace" else states
@@ -89,13 +87,13 @@ def changed_rows(
 def export_form(rows: DataFrame, contract: Contract, job: lake.Job) -> DataFrame:
     """The columns of an export file, in order and with the contract's types.
 
-    A deletion belongs to this batch and is newer than the row it deletes.
+    ``version_at`` is the export's time, not the row's version: in the lake a row may go back to an older version, when
+    a newer one is withdrawn, and the warehouse has to follow. What it must refuse is an older export.
     """
     gone = F.col("_op") == "D"
-    version = F.when(gone, F.greatest("version_at", F.lit(job.started_at))).otherwise(F.col("version_at"))
     return rows.select(
         *[F.col(c.name).cast(c.spark_type) for c in contract.columns],
-        version.alias("version_at"),
+        F.lit(job.started_at).alias("version_at"),
         F.when(gone, F.lit(job.batch_id)).otherwise(F.col("batch_id")).alias("batch_id"),
         "_op",
     )

@@ -29,7 +29,7 @@ from securecart import lake
 from securecart.contract import Contract
 from securecart.errors import JobError
 from securecart.landing import landing_schema, write_batch
-from securecart.recipe_input import stage_recipe_input
+from securecart.recipe_input import recipe_batches, stage_recipe_input
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +237,8 @@ def _land(job: lake.Job, database: Database, extract: Mapping[str, Any]) -> dict
     counts = {r["_op"]: r["count"] for r in written.groupBy("_op").count().collect()}
     log.info("%s: %s rows, %s keys", contract.name, counts.get("U", 0), counts.get("K", 0))
     if contract.recipe:
-        stage_recipe_input(job.spark, [path], job.lake.recipe_folder(contract.name, "in"), contract)
+        folder = job.lake.recipe_folder(contract.name, "in")
+        stage_recipe_input(job.spark, recipe_batches(job.plan, contract.name), folder, contract)
     return {"read": counts.get("U", 0), "keys": counts.get("K", 0)}
 
 

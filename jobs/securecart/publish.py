@@ -22,8 +22,9 @@ log = logging.getLogger(__name__)
 
 PARALLEL_TABLES = 4
 
-#: A newer or equal version wins; deletions were settled against the table when the batch was cleaned.
-GUARD = "(c._op = 'D' OR c.version_at >= t.version_at)"
+#: What the cleaning settled against the table holds while the table has no newer row, as it may when an old batch is
+#: published again.
+GUARD = "c._over >= t.version_at"
 
 
 def note_snapshots(job: Job) -> None:
@@ -42,14 +43,14 @@ def note_snapshots(job: Job) -> None:
 
 def publish_table(job: Job, contract: Contract) -> dict[str, Any]:
     """Merges one table's candidates. Returns how many rows were upserted and deleted."""
-    schema = table_schema(contract, job.contracts).add("_op", "string")
+    schema = table_schema(contract, job.contracts).add("_over", "timestamp").add("_op", "string")
     candidates = job.spark.read.schema(schema).parquet(job.lake.candidates(contract.name, job.batch_id))
     counts = {r["_op"]: r["count"] for r in candidates.groupBy("_op").count().collect()}  # reads that column alone
     table = job.lake.table(contract)
     if counts:
         # Into an empty table an append has the same effect, and needs no join.
         if snapshot_of(job.spark, table) is None and "D" not in counts:
-            candidates.drop("_op").writeTo(table).append()
+            candidates.drop("_over", "_op").writeTo(table).append()
         else:
             merge_changes(table, candidates, contract.keys, GUARD)
     return {"upserted": counts.get("U", 0), "deleted": counts.get("D", 0)}

@@ -1,18 +1,25 @@
 """Fills the folder that a dataset's DataBrew recipe job reads.
 
-The job's input is a fixed folder, so a run copies there what it lets the recipe see: after an extraction its own
-batch, for a replay or a backfill the batches that are read again.
+The job's input is a fixed folder, so a run copies there what it lets the recipe see: its own batch or those that a
+backfill reads, and the earlier ones in which the cleaning may have to look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from securecart.contract import Contract
-from securecart.landing import read_batches
+from securecart.landing import read_batches, still_there
+
+
+def recipe_batches(plan: Mapping[str, Any], dataset: str) -> list[str]:
+    """The landing folders of a dataset whose records the run's cleaning may read."""
+    earlier = still_there([e for e in plan.get("history", []) if e["dataset"] == dataset])
+    return [e["path"] for e in (*earlier, *plan["landing"]) if e["dataset"] == dataset]
 
 
 def stage_recipe_input(

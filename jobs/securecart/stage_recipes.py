@@ -8,16 +8,15 @@ from __future__ import annotations
 import sys
 
 from securecart import lake
-from securecart.recipe_input import stage_recipe_input
+from securecart.recipe_input import recipe_batches, stage_recipe_input
 
 
 def main(argv: list[str]) -> None:
     """Stages the input of every recipe of the plan from the landing batches that the plan reads."""
     job = lake.start("stage_recipes", argv)
     for dataset in job.plan["recipes"]:
-        paths = [entry["path"] for entry in job.plan["landing"] if entry["dataset"] == dataset]
         folder = job.lake.recipe_folder(dataset, "in")
-        stage_recipe_input(job.spark, paths, folder, job.contracts[dataset])
+        stage_recipe_input(job.spark, recipe_batches(job.plan, dataset), folder, job.contracts[dataset])
     job.write_metrics({})
 
 

@@ -130,7 +130,8 @@ def merge_changes(table: str, changes: DataFrame, keys: tuple[str, ...], guard: 
 
     Args:
         table: the Iceberg table.
-        changes: at most one row per key, the table's columns and ``_op`` (``U`` insert or update, ``D`` delete).
+        changes: at most one row per key: the table's columns, ``_op`` (``U`` insert or update, ``D`` delete), and under
+            names with an underscore what the guard needs.
         keys: the key's columns.
         guard: a SQL condition over ``t`` (table) and ``c`` (change) that must hold for a change to win.
     """
@@ -139,7 +140,7 @@ def merge_changes(table: str, changes: DataFrame, keys: tuple[str, ...], guard: 
     view = f"changes_{threading.get_ident()}_{table.replace('.', '_')}"
     changes.createOrReplaceTempView(view)
     on = " AND ".join(f"t.`{k}` = c.`{k}`" for k in keys)
-    columns = [c for c in changes.columns if c != "_op"]
+    columns = [c for c in changes.columns if not c.startswith("_")]
     assign = ", ".join(f"t.`{c}` = c.`{c}`" for c in columns)
     names = ", ".join(f"`{c}`" for c in columns)
     values = ", ".join(f"c.`{c}`" for c in columns)

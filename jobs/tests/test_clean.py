@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from securecart import clean, migrate, publish, quality, rollback
-from securecart.clean import deduplicate, with_recipe
+from securecart.clean import deduplicate, versions_of, with_ages, with_recipe
 from securecart.contract import Bundle
 from securecart.landing import read_batches
 from spark_session import DATABASE
@@ -350,10 +350,12 @@ def test_order_of_input_and_repetition_do_not_change_the_result(
                 "_kind": F.lit("csv"),
                 "_precedence": F.lit(1),
                 "version_at": F.col("_modified"),
-                "_reason": F.lit(None).cast("string"),
+                "_batch": F.lit("b"),
+                "_outcome": F.lit(None).cast("string"),
                 "row_hash": F.sha2(F.concat("transaction_id", F.lit("|"), "amount"), 256),
             }
         )
+        typed = with_ages(typed, versions_of(typed))
         stands = deduplicate(typed, contract).filter(F.col("_outcome").isNull())
         return Counter(tuple(r) for r in stands.select("transaction_id", "amount", "version_at").collect())
 
