@@ -169,7 +169,7 @@ async function objectsRead(
 }
 
 describe("runs of the local pipeline, one after the other", function () {
-  this.timeout(900_000);
+  this.timeout(300_000);
   let laptop: Laptop;
   let contracts: ContractSet;
   let digests: Record<string, string>;

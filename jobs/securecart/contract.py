@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,17 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """How old the newest record of a dataset may be, as its contract promises.
+
+    ``regulatory`` is true when the promise is an obligation (``driver: regulatory``), so that breaking it stops a run.
+    """
+
+    limit: timedelta
+    regulatory: bool
+
+
+@dataclass(frozen=True)
 class Contract:
     """One dataset: where it comes from, its columns, and what holds for it."""
 
@@ -103,7 +115,7 @@ class Contract:
     warehouse: Mapping[str, Any] | None
     writer: str
     retention: str | None
-    latency: str | None
+    latency: Latency | None
     minimum_rows: int
 
     @property
@@ -218,6 +230,23 @@ def _parse_column(contract: str, raw: Mapping[str, Any]) -> Column:
     )
 
 
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def _latency(contract: str, promises: Iterable[Mapping[str, Any]]) -> Latency | None:
+    promise = next((p for p in promises if p["property"] == "latency"), None)
+    if promise is None:
+        return None
+    unit = _UNITS.get(str(promise.get("unit")))
+    value = promise["value"]
+    if unit is None or isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ContractError(
+            f"contract '{contract}' promises a latency of {value} {promise.get('unit')}. Write a number above 0 and "
+            f"one of the units {', '.join(_UNITS)}, for example {{property: latency, value: 1, unit: d}}"
+        )
+    return Latency(value * unit, promise.get("driver") == "regulatory")
+
+
 def parse_contract(document: Mapping[str, Any]) -> Contract:
     """An ODCS document as a Contract.
 
@@ -251,7 +280,7 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
         warehouse=warehouse,
         writer=str(custom.get("writer", "batch")),
         retention=sla.get("retention"),
-        latency=sla.get("latency"),
+        latency=_latency(name, document.get("slaProperties", [])),
         minimum_rows=max((int(q.get("mustBeGreaterThan", -1)) + 1 for q in counts), default=0),
     )
     if contract.has_table and not contract.keys:

@@ -2,7 +2,8 @@
 
 A dataset fails when the share of its quarantined records passes the contract's ``maxFailedShare``, when a share that
 large of its objects was refused, or when a critical dataset rule is broken. Warnings are reported and let the run go
-on.
+on. Freshness is such a rule: the newest record of a table may be as old, when the run is planned, as the contract's
+``latency`` says.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -24,6 +26,9 @@ from securecart.tables import table_schema
 log = logging.getLogger(__name__)
 
 PARALLEL_TABLES = 4
+
+#: Kinds of sources that this pipeline's batches read; a stream's tables are watched where the stream runs.
+_BATCH_KINDS = {"mysql", "dynamodb", "csv"}
 
 
 def shares(name: str, counts: dict[str, Any], refused: list[dict[str, Any]], objects: int, limit: float) -> list[str]:
@@ -68,6 +73,60 @@ def judge_table(job: Job, table: Contract, batch_tables: set[str]) -> list[dict[
     return [{"dataset": table.name, **r} for r in results]
 
 
+def newest_record(job: Job, table: Contract, batch_tables: set[str]) -> datetime | None:
+    """When the newest record of a table happened, this batch's candidates included; None while there is none.
+
+    Without an event time it is the newest version: a database's own time of change, or when the drop arrived.
+    """
+    time = F.max(F.col(table.event_time or "version_at").cast("timestamp"))
+    found = [job.spark.table(job.lake.table(table)).agg(time).first()]
+    if table.name in batch_tables:
+        schema = table_schema(table, job.contracts).add("_op", "string")
+        candidates = job.spark.read.schema(schema).parquet(job.lake.candidates(table.name, job.batch_id))
+        found.append(candidates.filter("_op = 'U'").agg(time).first())
+    return max((row[0] for row in found if row is not None and row[0] is not None), default=None)
+
+
+def freshness(table: Contract, newest: datetime | None, planned_at: datetime) -> dict[str, Any] | None:
+    """Whether a dataset is as fresh as its contract promises, in the form of a rule's result; None without a promise.
+
+    Args:
+        newest: when its newest record happened, UTC without a zone as Spark hands it out.
+        planned_at: the time of the run's plan, to which the age is measured.
+    """
+    if table.latency is None or newest is None:
+        return None
+    age = planned_at.astimezone(UTC).replace(tzinfo=None) - newest
+    return {
+        "dataset": table.name,
+        "rule": "freshness",
+        "passed": age <= table.latency.limit,
+        "severity": "critical" if table.latency.regulatory else "warning",
+        "metrics": {
+            "newest": newest.isoformat(),
+            "age_hours": round(age.total_seconds() / 3600, 1),
+            "promised_hours": round(table.latency.limit.total_seconds() / 3600, 1),
+        },
+    }
+
+
+def judge_freshness(job: Job, batch_tables: set[str]) -> list[dict[str, Any]]:
+    """The freshness of every table that batches feed, also of those for which this run brought nothing.
+
+    A backfill or a replay brings old records by intent and is not judged.
+    """
+    if job.plan.get("mode") != "incremental" or "created_at" not in job.plan:
+        return []
+    planned_at = datetime.fromisoformat(job.plan["created_at"])
+    sources = (s for s in job.contracts.contracts.values() if s.source and s.source.get("kind") in _BATCH_KINDS)
+    names = {s.feeds for s in sources}
+    fed = [t for t in job.contracts.tables if t.latency is not None and t.name in names]
+    with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
+        newest = pool.map(lambda t: newest_record(job, t, batch_tables), fed)
+        judged = [freshness(t, time, planned_at) for t, time in zip(fed, newest, strict=True)]
+    return [result for result in judged if result is not None]
+
+
 def main(argv: list[str]) -> None:
     """Judges the batch and writes ``quality.json`` with the verdict and its reasons."""
     job = lake.start("quality", argv)
@@ -87,6 +146,7 @@ def main(argv: list[str]) -> None:
     with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
         judged = pool.map(lambda t: judge_table(job, job.contracts[t], tables), sorted(tables))
         results = [r for rules in judged for r in rules]
+    results += judge_freshness(job, tables)
     for result in results:
         if not result["passed"]:
             words = f"{result['dataset']}: rule {result['rule']} failed: {result['metrics']}"
