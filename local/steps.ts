@@ -24,6 +24,7 @@ const labels: Readonly<Record<string, string>> = {
   SubmitLoad: "load",
   Commit: "commit",
   Rollback: "roll back",
+  RollBackFirst: "roll back an earlier run",
   Abort: "abort",
 };
 

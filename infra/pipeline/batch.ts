@@ -18,15 +18,16 @@ import { type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
 import { type Artifact, packagePython, sha256 } from "../package/artifacts.ts";
+import { type CatalogZone, quarantineTable } from "./catalog.ts";
 import {
   type Areas,
   checkpoints,
   type JobName,
+  type JobSpec,
   jobs,
   jobsPackage,
-  type JobSpec,
-  scriptOf,
   type StreamName,
+  scriptOf,
 } from "./jobs.ts";
 import { type Zone, zones } from "./lake.ts";
 import type { PrivateServices } from "./network.ts";
@@ -34,6 +35,7 @@ import type { PrivateServices } from "./network.ts";
 /** What jobs call from inside the VPC beside S3. */
 export const batchServices: PrivateServices = {
   glue: [
+    "glue:BatchCreatePartition",
     "glue:CreateTable",
     "glue:GetConnection",
     "glue:GetDatabase",
@@ -83,7 +85,7 @@ export interface BatchArgs {
   /** The Kinesis streams that streaming jobs read. @default {} */
   readonly streamArns?: Readonly<Partial<Record<StreamName, pulumi.Input<string>>>>;
   readonly bucketNames: Readonly<Record<Zone, pulumi.Input<string>>>;
-  readonly databaseNames: Readonly<Record<"staging" | "curated", pulumi.Input<string>>>;
+  readonly databaseNames: Readonly<Record<CatalogZone, pulumi.Input<string>>>;
   readonly dataKeyArn: pulumi.Input<string>;
   /** Days, one of CloudWatch's values. @default 30 */
   readonly logRetentionDays?: pulumi.Input<number>;
@@ -316,6 +318,7 @@ export class Batch extends pulumi.ComponentResource {
         "--artifacts": args.bucketNames.artifacts,
         "--staging-db": args.databaseNames.staging,
         "--curated-db": args.databaseNames.curated,
+        "--quarantine-db": args.databaseNames.quarantine,
         "--contracts": uriOf(contracts),
         "--extra-py-files": uriOf(library),
         // No package index is reachable from inside: everything is in the archive.
@@ -445,7 +448,8 @@ export class Batch extends pulumi.ComponentResource {
     }
 
     function catalogStatements(spec: JobSpec): Statement[] {
-      return (["staging", "curated"] as const).flatMap((zone) => {
+      const rejects = spec.writes.quarantine ? [registerPartitions(args.databaseNames.quarantine)] : [];
+      const zonal = (["staging", "curated"] as const).flatMap((zone) => {
         const right = spec.tables[zone];
         const database = args.databaseNames[zone];
         return [
@@ -454,6 +458,20 @@ export class Batch extends pulumi.ComponentResource {
           ...(right === "make" ? [createTables(arns, zone, database)] : []),
         ];
       });
+      return [...zonal, ...rejects];
+    }
+
+    /** For a job that writes rejected records, which no query sees before their partition is registered. */
+    function registerPartitions(database: pulumi.Input<string>): Statement {
+      return {
+        sid: "RegisterQuarantinePartitions",
+        actions: ["glue:BatchCreatePartition", "glue:GetTable"],
+        resources: [
+          arns.regional("glue", "catalog"),
+          arns.regional("glue", pulumi.interpolate`database/${database}`),
+          arns.regional("glue", pulumi.interpolate`table/${database}/${quarantineTable.name}`),
+        ],
+      };
     }
 
     function runtimeStatements(

@@ -4,6 +4,7 @@ import path from "node:path";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
+import { contractsDir, loadAll } from "../../contracts/bundle.ts";
 import type { FunctionDefaults } from "../lib/private-function.ts";
 import { fileArtifact } from "../package/artifacts.ts";
 import {
@@ -22,7 +23,6 @@ import { Functions, functionNames } from "./functions.ts";
 import { jobs, jobsPackage } from "./jobs.ts";
 import { LakeMigration } from "./lake-migration.ts";
 import { Sources, type SourcesArgs, sourceTables } from "./sources.ts";
-import { contractsDir, loadAll } from "../../contracts/bundle.ts";
 
 const network = {
   subnetIds: pulumi.output(["subnet-1", "subnet-2", "subnet-3"]),
@@ -111,7 +111,7 @@ const batchArgs: BatchArgs = {
   place,
   jobs: ["clean", "extractMysql", "curate", "migrate", "export"],
   bucketNames,
-  databaseNames: { staging: "shop_staging", curated: "shop_curated" },
+  databaseNames: { staging: "shop_staging", curated: "shop_curated", quarantine: "shop_quarantine" },
   dataKeyArn: keyArns.dataKeyArn,
   contractsJson: '{"contracts":[]}',
   geoDatabase,
@@ -159,6 +159,7 @@ describe("Batch", () => {
       "--artifacts": "shop-artifacts",
       "--staging-db": "shop_staging",
       "--curated-db": "shop_curated",
+      "--quarantine-db": "shop_quarantine",
       "--contracts": "s3://shop-artifacts/contracts.json",
       "--datalake-formats": "iceberg",
       "--disable-proxy-v2": "true",
@@ -251,6 +252,8 @@ describe("Batch", () => {
     ]);
     expect(rights.flatMap(({ actions }) => actions)).not.to.include.members(["glue:UpdateTable"]);
     expect(rightsOf(graph, "shop-migrate").flatMap(({ actions }) => actions)).to.include("glue:CreateTable");
+    const registers = rights.find(({ actions }) => actions.includes("glue:BatchCreatePartition"));
+    expect(registers?.resources.at(-1)).to.match(/:table\/shop_quarantine\/records$/);
     const readers = batchArgs.jobs.filter((job) =>
       rightsOf(graph, `shop-${jobs[job].module.replaceAll("_", "-")}`).some(({ actions }) =>
         actions.includes("secretsmanager:GetSecretValue"),

@@ -75,7 +75,7 @@ describe("Batch: the streaming job", () => {
     jobs: ["clickstream"],
     packageDir,
     bucketNames,
-    databaseNames: { staging: "shop_staging", curated: "shop_curated" },
+    databaseNames: { staging: "shop_staging", curated: "shop_curated", quarantine: "shop_quarantine" },
     dataKeyArn: keyArns.dataKeyArn,
     contractsJson: "{}",
     geoDatabase: bundle,

@@ -42,6 +42,7 @@ from securecart.contract import Contract
 from securecart.errors import JobError
 from securecart.lake import Job
 from securecart.landing import read_batches, still_there
+from securecart.partitions import registry
 from securecart.rules import judge_rows
 from securecart.tables import SOURCED_COLUMNS, snapshot_of
 
@@ -444,7 +445,10 @@ def _quarantine(job: Job, table: Contract, records: DataFrame, dataset: str) -> 
         F.col("_raw").alias("raw_record"),
         F.lit(job.started_at.isoformat()).cast("timestamp").alias("quarantined_at"),
     )
-    rejected.coalesce(1).write.mode("overwrite").parquet(job.lake.rejected(dataset, job.batch_id))
+    folder = job.lake.rejected(dataset, job.batch_id)
+    rejected.coalesce(1).write.mode("overwrite").parquet(folder)
+    partition = {"dataset": dataset, "batch": job.batch_id}
+    registry().register(job.options.quarantine_db, "records", partition, folder)
 
 
 def _counts(settled: DataFrame, datasets: list[str]) -> dict[str, dict[str, Any]]:

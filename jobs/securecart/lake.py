@@ -108,6 +108,7 @@ def start(name: str, argv: list[str], extra: argparse.ArgumentParser | None = No
         parser.add_argument(f"--{bucket}", required=True, help=f"bucket of the {bucket} zone")
     parser.add_argument("--staging-db", required=True)
     parser.add_argument("--curated-db", required=True)
+    parser.add_argument("--quarantine-db", default="", help="database of the quarantine's table, in the Glue catalog")
     parser.add_argument("--contracts", required=True, help="s3://…/contracts.json")
     parser.add_argument("--plan", help="s3://… of the run's plan")
     parser.add_argument("--batch-id", default="")
