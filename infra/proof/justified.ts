@@ -159,6 +159,13 @@ const cases: readonly Case[] = [
     link: "https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html",
   },
   {
+    roles: ["clean", "clickstream"],
+    sids: ["RegisterQuarantinePartitions"],
+    actions: /^glue:BatchCreatePartition$/,
+    why: "makes rejected records' partitions known to queries; on a laptop folders are read as they are",
+    link: "https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-catalog-partitions.html",
+  },
+  {
     roles: ["keep-running"],
     actions: /^glue:(BatchStopJobRun|GetJobRuns|StartJobRun)$/,
     why: "the function keeps one run of the streaming job alive; its calls are not recorded yet",

@@ -30,6 +30,7 @@ from securecart.behaviour import FEATURE_DAYS, abandoned_carts, product_behaviou
 from securecart.click_events import ACCEPTED, QUARANTINED, Limits, enrich, read_records, settle
 from securecart.curate import differences
 from securecart.errors import JobError
+from securecart.partitions import registry
 from securecart.sessions import affected_spans, sessions_of
 from securecart.snapshots import append, read_snapshots
 from securecart.stream_maintenance import maintain
@@ -184,6 +185,7 @@ class Batch:
 
     def quarantine(self, rejected: DataFrame) -> None:
         """Writes the rejected records in the layout of all quarantines; a repeated batch replaces its own."""
+        folder = self.job.lake.rejected(STREAM, self.batch_id)
         rejected.select(
             F.lit((self.job.contracts[STREAM].source or {})["stream"]).alias("source_object"),
             F.lit(None).cast("bigint").alias("source_position"),
@@ -192,7 +194,9 @@ class Batch:
             F.lit(None).cast("string").alias("detail"),
             F.col("_raw").alias("raw_record"),
             F.lit(self.now).alias("quarantined_at"),
-        ).coalesce(1).write.mode("overwrite").parquet(self.job.lake.rejected(STREAM, self.batch_id))
+        ).coalesce(1).write.mode("overwrite").parquet(folder)
+        partition = {"dataset": STREAM, "batch": self.batch_id}
+        registry().register(self.job.options.quarantine_db, "records", partition, folder)
 
     def run(self, records: DataFrame) -> tuple[Counts, datetime]:
         """Processes the batch. Returns its counts, and when the stream received its oldest record.
