@@ -116,6 +116,8 @@ def worlds(seed: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for world in range(WORLDS):
         hours = [dice.randrange((LAST_DAY + 1) * 24) for _ in range(dice.randrange(40, 120))]
+        # Dense enough at the end for a fraud in a terminal's last window to be judged by a habit from before it.
+        hours += [dice.randrange((LAST_DAY - 80) * 24, LAST_DAY * 24) for _ in range(150)]
         hours += [LAST_DAY * 24 + dice.randrange(24) for _ in range(2)]
         for hour in hours:
             customer, terminal = f"{world}-{dice.choice('abc')}", f"{world}-{dice.choice('xy')}"
