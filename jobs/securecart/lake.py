@@ -52,11 +52,14 @@ class Lake:
         return f"s3://{self.staging}/runs/{batch_id}/{name}.json"
 
 
-#: Settings that the jobs' results depend on, so every session gets them, wherever it was started.
+#: Settings that the jobs' results or their planning depend on, so every session gets them, wherever it was started.
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",  # a value that cannot be read becomes null and then a reason, not an abort
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    # Derived columns over derived columns make the optimizer's constraints grow exponentially: minutes of planning for a
+    # wide table (SPARK-19846). What it would infer, filters on nulls before joins, the jobs state themselves.
+    "spark.sql.constraintPropagation.enabled": "false",
 }
 
 
