@@ -51,7 +51,9 @@ def run(
         extracts.append({"dataset": dataset, "kind": "csv", "objects": objects})
     plan = lake_root / LANDING / f"plans/{batch_id}.json"
     plan.parent.mkdir(parents=True, exist_ok=True)
-    plan.write_text(json.dumps({"batch_id": batch_id, "mode": "incremental", "extracts": extracts}))
+    landing = [{"dataset": d, "path": f"s3://{LANDING}/batches/{d}/batch={batch_id}/"} for d in drops]
+    text = {"batch_id": batch_id, "mode": "incremental", "extracts": extracts, "landing": landing}
+    plan.write_text(json.dumps(text))
     zones = ("landing", "staging", "curated", "quarantine", "artifacts")
     arguments = [a for z in zones for a in (f"--{z}", f"securecart-local-{z}")]
     arguments += ["--staging-db", "lake", "--curated-db", "lake", "--contracts", bundle_uri]
