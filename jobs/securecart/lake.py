@@ -57,8 +57,8 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",  # a value that cannot be read becomes null and then a reason, not an abort
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
-    # Derived columns over derived columns make the optimizer's constraints grow exponentially: minutes of planning for a
-    # wide table (SPARK-19846). What it would infer, filters on nulls before joins, the jobs state themselves.
+    # Derived columns over derived columns make the optimizer's constraints grow exponentially: minutes of planning for
+    # a wide table (SPARK-19846). What it would infer, filters on nulls before joins, the jobs state themselves.
     "spark.sql.constraintPropagation.enabled": "false",
 }
 
