@@ -1,4 +1,8 @@
-"""Scores the transactions that have no score yet, and those that this batch changed, into curated.fraud_scores.
+"""Scores the transactions that have no score yet, and those that changed since, into curated.fraud_scores.
+
+A score is a decision on one version of a transaction, made on what was known then, and it is made once: neither what
+arrives later nor a replay or a backfill of the same rows changes it. To have days scored again, delete their scores;
+the next run makes them up.
 
 With a champion in the lake the model scores, without one the rules do, and each row says which. The features of a day
 are computed from that day and the `LOOKBACK_DAYS` days before it, however long the history is.
@@ -53,13 +57,10 @@ class Topic:
         self.client.publish(TopicArn=self.arn, Subject=subject, Message=message)
 
 
-def pending(transactions: DataFrame, scores: DataFrame, batch_id: str) -> DataFrame:
-    """Transactions that this batch brought, and those that an earlier run left without a score."""
-    fresh = transactions.where(F.col("batch_id") == batch_id)
-    missed = transactions.where(F.col("batch_id") != batch_id).join(
-        scores.select("transaction_id"), "transaction_id", "left_anti"
-    )
-    return fresh.unionByName(missed)
+def pending(transactions: DataFrame, scores: DataFrame) -> DataFrame:
+    """Transactions without a score of the version they have now, whichever batch brought them."""
+    scored = scores.select("transaction_id", F.col("transaction_hash").alias("row_hash"))
+    return transactions.join(scored, ["transaction_id", "row_hash"], "left_anti")
 
 
 def orphans(transactions: DataFrame, scores: DataFrame) -> DataFrame:
@@ -75,7 +76,7 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
     empty = snapshot_of(job.spark, table) is None
     champion = Registry(job.lake.curated).champion()
     with trace.stage("read") as notes:
-        todo = pending(transactions, scores, job.batch_id).persist()
+        todo = pending(transactions, scores).persist()
         span = todo.agg(F.min("event_time"), F.max("event_time"), F.count(F.lit(1))).first()
         assert span is not None
         notes["rows"] = span[2]
@@ -96,6 +97,8 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
             else:
                 scored = by_model(featured, champion)
                 rows = decided(scored, champion.review_threshold, "model", champion.about["version"])
+            versions = todo.select("transaction_id", F.col("row_hash").alias("transaction_hash"))
+            rows = rows.join(versions, "transaction_id")
             counted = Observation()
             rows = rows.observe(
                 counted,
