@@ -30,6 +30,7 @@ async function qualityOf({ store }: Services, batchId: string): Promise<QualityR
   return rules.map(({ dataset, rule, passed, severity, metrics }) => {
     const failedRows = Number(metrics.missing_foreign_keys ?? metrics.duplicate_row_groups ?? 0);
     const checked = Number(metrics.total_rows ?? 0);
+    const { newest, age_hours: age, promised_hours: promised } = metrics;
     return {
       dataset,
       rule,
@@ -38,6 +39,9 @@ async function qualityOf({ store }: Services, batchId: string): Promise<QualityR
       failedRows,
       share: checked > 0 ? failedRows / checked : 0,
       threshold: 0,
+      ...(newest !== undefined && {
+        found: `the newest record, of ${newest} UTC, is ${age} h old; promised are at most ${promised} h`,
+      }),
     };
   });
 }

@@ -88,7 +88,8 @@ export class StepTracker {
     this.#open.delete(key);
     this.#pending = this.#pending.then(async () => {
       const rows = await this.#rowsOf(state);
-      open.shown.end({ status: "SUCCEEDED", ...(rows !== undefined && { rows }) });
+      const took = timestamp - open.started;
+      open.shown.end({ status: "SUCCEEDED", took, ...(rows !== undefined && { rows }) });
       this.#note(open, state, timestamp, "SUCCEEDED", rows);
     });
   }

@@ -50,6 +50,7 @@ class Column:
     """One column of a contract."""
 
     name: str
+    description: str
     physical_type: str
     required: bool
     key_position: int
@@ -209,6 +210,7 @@ def _parse_column(contract: str, raw: Mapping[str, Any]) -> Column:
     hash_except = custom.get("hashExcept")
     return Column(
         name=raw["name"],
+        description=" ".join(str(raw.get("description", "")).split()),
         physical_type=physical,
         required=bool(raw.get("required", False)),
         key_position=int(raw.get("primaryKeyPosition", 1)) if raw.get("primaryKey") else 0,

@@ -66,13 +66,15 @@ def table_schema(contract: Contract, bundle: Bundle) -> T.StructType:
 def create_or_evolve(spark: SparkSession, table: str, contract: Contract, bundle: Bundle) -> list[str]:
     """Makes the table as its contract says, or adds what the contract has gained. Returns what was done.
 
+    Descriptions go along as comments, so that the catalog explains every column as the contract does.
+
     Raises:
         JobError: when the contract narrows or changes a column's type, or drops a column: that would break rows
             already there.
     """
     wanted = table_schema(contract, bundle)
     if not spark.catalog.tableExists(table):
-        columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in wanted)
+        columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}{_comment(contract, f.name)}" for f in wanted)
         parts = [
             f"{c.partition_transform}s(`{c.name}`)" if c.partition_transform else f"`{c.name}`"
             for c in contract.partitions
@@ -83,7 +85,8 @@ def create_or_evolve(spark: SparkSession, table: str, contract: Contract, bundle
         return [f"created {table}"]
 
     # All is judged before anything is changed, so that a refused contract leaves its table as it was.
-    present = {f.name: f.dataType for f in spark.table(table).schema}
+    fields = {f.name: f for f in spark.table(table).schema}
+    present = {name: f.dataType for name, f in fields.items()}
     changes: dict[str, str] = {}
     previous: str | None = None
     for field in wanted:
@@ -91,7 +94,8 @@ def create_or_evolve(spark: SparkSession, table: str, contract: Contract, bundle
         have = present.get(field.name)
         if have is None:
             place = f"AFTER `{previous}`" if previous else "FIRST"
-            changes[f"added {table}.{field.name}"] = f"ADD COLUMN `{field.name}` {kind} {place}"
+            comment = _comment(contract, field.name)
+            changes[f"added {table}.{field.name}"] = f"ADD COLUMN `{field.name}` {kind}{comment} {place}"
         elif have != field.dataType:
             if not _widens(have, field.dataType):
                 raise JobError(
@@ -106,9 +110,20 @@ def create_or_evolve(spark: SparkSession, table: str, contract: Contract, bundle
             f"contract '{contract.name}' has no column '{lost[0]}', but {table} holds it. Put the column back into the "
             "contract (a source may leave it empty), or write a new version of the dataset under another name."
         )
+    for column in contract.columns:
+        name, there = column.name, fields.get(column.name)
+        if there is not None and column.description and there.metadata.get("comment") != column.description:
+            changes[f"described {table}.{name}"] = f"ALTER COLUMN `{name}`{_comment(contract, name)}"
     for change in changes.values():
         spark.sql(f"ALTER TABLE {table} {change}")
     return list(changes)
+
+
+def _comment(contract: Contract, name: str) -> str:
+    """The clause that brings a column's description into the catalog; empty for one without."""
+    text = next((c.description for c in contract.columns if c.name == name), "")
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f" COMMENT '{escaped}'" if text else ""
 
 
 def _widens(have: T.DataType, want: T.DataType) -> bool:

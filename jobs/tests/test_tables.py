@@ -125,6 +125,21 @@ def test_a_table_gains_the_columns_that_its_contract_gains(spark: SparkSession) 
     assert evolve(spark, *gained) == []
 
 
+def test_the_catalog_explains_columns_as_the_contract_does(spark: SparkSession) -> None:
+    def described(text: str) -> dict[str, Any]:
+        return {**column("size", "double"), "description": text}
+
+    def comments() -> dict[str, str | None]:
+        return {f.name: f.metadata.get("comment") for f in spark.table(TABLE).schema}
+
+    evolve(spark, NAME, described("the customer's \\ size"))
+    assert comments()["size"] == "the customer's \\ size"
+    changed = (NAME, described("in cm"), {**column("depth", "double"), "description": "in m"})
+    assert evolve(spark, *changed) == [f"added {TABLE}.depth", f"described {TABLE}.size"]
+    assert (comments()["size"], comments()["depth"], comments()["name"]) == ("in cm", "in m", None)
+    assert evolve(spark, *changed) == []
+
+
 def test_types_widen_in_place_and_keep_what_is_there(spark: SparkSession) -> None:
     evolve(spark, column("amount", "decimal(10,2)"), column("units", "int"))
     append(spark, thing_id="a", amount=Decimal("12345678.90"), units=2147483647)

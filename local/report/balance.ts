@@ -47,7 +47,8 @@ export function warningsOf(data: ReportData): string[] {
   for (const result of data.quality.filter((each) => !each.passed)) {
     const where = result.column === undefined ? result.dataset : `${result.dataset}.${result.column}`;
     const effect = result.severity === "error" ? "this stops the load" : "a warning, the load goes on";
-    warnings.push(`${where} failed '${result.rule}' in ${result.failedRows} rows (${effect}).`);
+    const found = result.found === undefined ? ` in ${result.failedRows} rows` : `: ${result.found}`;
+    warnings.push(`${where} failed '${result.rule}'${found} (${effect}).`);
   }
   return warnings;
 }

@@ -79,9 +79,12 @@ describe("report: a successful run", () => {
   });
 
   it("warns of refused objects and failed rules", () => {
-    expect(text(page)).to.include("2 warnings");
+    expect(text(page)).to.include("3 warnings");
     expect(text(page)).to.include("2026-08-01.csv.gz was not read (TRUNCATED_GZIP)");
     expect(text(page)).to.include("order_items.product_id failed 'refers to a product' in 512 rows");
+    expect(text(page)).to.include(
+      "transactions failed 'freshness': the newest record, of 2026-08-30T07:00:00 UTC",
+    );
   });
 
   it("names the columns that the order history leaves out", () => {
@@ -188,6 +191,7 @@ describe("report: markup in the data", () => {
           failedRows: 1,
           share: 1,
           threshold: 0,
+          found: attack,
         },
       ],
       revenue: {

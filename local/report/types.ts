@@ -99,6 +99,8 @@ export interface QualityResult {
   readonly severity: "error" | "warning";
   readonly passed: boolean;
   readonly failedRows: number;
+  /** What was found, for a rule that counts no rows. */
+  readonly found?: string;
   /** Failed rows as a fraction of the rows checked. */
   readonly share: number;
   /** The greatest share that passes. */

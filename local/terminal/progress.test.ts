@@ -53,11 +53,13 @@ describe("terminal: progress", () => {
     now = 4_000;
     extract.end({ status: "FAILED", detail: "no space\non disk" });
     extract.end({ status: "SUCCEEDED" });
+    progress.step("Load").end({ status: "SUCCEEDED", took: 1234 });
     progress.step("Rollback").end({ status: "SKIPPED", detail: "nothing was published" });
     expect(sink.text.split("\n")).to.deep.equal([
       "✓ csv_to_parquet          2.5 s      10,520 rows  attempt 2",
       "! one object was refused",
       "✗ Extract                 4.0 s                   failed, no space↵on disk",
+      "✓ Load                    1.2 s",
       "- Rollback                                        skipped, nothing was published",
       "",
     ]);

@@ -6,6 +6,8 @@ import { oneLine, pad, truncate } from "./width.ts";
 export interface StepEnd {
   readonly status: "SUCCEEDED" | "FAILED" | "SKIPPED" | "ABORTED";
   readonly rows?: number;
+  /** Milliseconds that the step took, where its end is shown later than it was. @default until now */
+  readonly took?: number;
   /** A few words behind the line: why it was skipped, what failed. */
   readonly detail?: string;
 }
@@ -90,11 +92,11 @@ export class Progress {
         if (attempt !== undefined) shown.attempt = attempt;
         if (detail !== undefined) shown.detail = oneLine(detail);
       },
-      end: ({ status, rows, detail }) => {
+      end: ({ status, rows, took, detail }) => {
         if (!this.#running.delete(shown)) return;
         if (rows !== undefined) shown.rows = rows;
         shown.detail = oneLine(detail ?? "");
-        const time = status === "SKIPPED" ? "" : formatDuration(this.#clock() - shown.since);
+        const time = status === "SKIPPED" ? "" : formatDuration(took ?? this.#clock() - shown.since);
         const word = status === "SUCCEEDED" ? "" : status.toLowerCase();
         const mark = this.#paint(emphases[status], marks[status]);
         this.#print(`${mark} ${this.#line(shown, time, word)}\n`);

@@ -185,7 +185,7 @@ describe("terminal: summary", () => {
       "  INVALID_VALUE_REGION                                            112",
       "total                       72,503  64,785         6,996          722",
     ]);
-    expect(lines.filter((line) => line.startsWith("! WARNING"))).to.have.length(2);
+    expect(lines.filter((line) => line.startsWith("! WARNING"))).to.have.length(3);
     expect(lines.join("\n")).not.to.include("already_loaded");
   });
 

@@ -38,7 +38,7 @@ function verdict({ passed, severity }: QualityResult): Html {
 const mostBars = 20;
 
 function failuresFigure(results: readonly QualityResult[]): Html | undefined {
-  const found = results.filter((result) => result.failedRows > 0 || !result.passed).slice(0, mostBars);
+  const found = results.filter((result) => result.failedRows > 0).slice(0, mostBars);
   if (found.length === 0) return undefined;
   const bars = found.map((result) => {
     const { passed, severity, share, threshold, rule } = result;
@@ -77,9 +77,9 @@ export function qualitySection(data: ReportData): Section {
     result.rule,
     result.severity,
     verdict(result),
-    formatCount(result.failedRows),
-    formatShare(result.share),
-    formatShare(result.threshold),
+    ...(result.found === undefined
+      ? [formatCount(result.failedRows), formatShare(result.share), formatShare(result.threshold)]
+      : [result.found, "", ""]),
   ]);
   const columns = [
     { title: "Dataset and column" },

@@ -241,12 +241,13 @@ export function exampleReport(): ReportData {
       },
       {
         dataset: "transactions",
-        rule: "is at most 24 h old",
+        rule: "freshness",
         severity: "warning",
-        passed: true,
+        passed: false,
         failedRows: 0,
         share: 0,
         threshold: 0,
+        found: "the newest record, of 2026-08-30T07:00:00 UTC, is 49 h old; promised are at most 24 h",
       },
       {
         dataset: "customers",
