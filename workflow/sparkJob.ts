@@ -7,15 +7,15 @@ import { type Continuation, clientToken, jobRetry } from "./tasks.ts";
 export interface SparkCode {
   /** `s3://` address of the jobs' package (a zip of sources). */
   readonly pyFiles: string;
-  /** `s3://` address of the archive of packages that `npm run package` builds. */
+  /** `s3://` address of the Python environment that `npm run package` builds. */
   readonly archive: string;
   readonly conf: Readonly<Record<string, string>>;
 }
 
-/** Python of the release, the version that the archive is built for; the default one is older. */
-const python = "/usr/bin/python3.11";
 /** The name under which Spark unpacks the archive in every working directory. */
 const environment = "environment";
+/** The archive is a virtual environment: this leads to the release's own Python 3.11, whose default is older. */
+const python = `./${environment}/bin/python`;
 
 /**
  * The Spark settings of a run as the one string that EMR Serverless takes.
@@ -30,9 +30,6 @@ export function sparkSubmitParameters({ pyFiles, archive, conf }: SparkCode): st
     "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": python,
     "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": python,
     "spark.executorEnv.PYSPARK_PYTHON": python,
-    // The archive holds packages and no interpreter: the release's own reads them.
-    "spark.emr-serverless.driverEnv.PYTHONPATH": `./${environment}`,
-    "spark.executorEnv.PYTHONPATH": `./${environment}`,
     ...conf,
   };
   return Object.entries(settings)

@@ -51,18 +51,3 @@ export function buildEnvironment(archive: string, architecture: Architecture = f
 
 /** {@link pythonAsset} of the environment. */
 export const environmentAsset = (offline: boolean): PythonAsset => pythonAsset(environmentArchive(), offline);
-
-/**
- * Spark's settings by which driver and executors run in the environment.
- *
- * @param uri s3:// location of the archive
- */
-export function environmentConf(uri: string): Readonly<Record<string, string>> {
-  const python = "./environment/bin/python";
-  return {
-    "spark.archives": `${uri}#environment`,
-    "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": python,
-    "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": python,
-    "spark.executorEnv.PYSPARK_PYTHON": python,
-  };
-}

@@ -85,7 +85,7 @@ def fit(labelled: DataFrame, seed: int, workers: int = 1) -> xgboost.Booster:
         num_workers=workers,
         random_state=seed,
         missing=float("nan"),
-        verbose_eval=False,
+        verbose=False,
         scale_pos_weight=float(np.sqrt(genuine / frauds)),
         **SETTINGS,
     )
