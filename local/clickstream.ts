@@ -8,8 +8,9 @@ import { defaultArguments } from "./tasks.ts";
 import type { Progress } from "./terminal/progress.ts";
 import { buckets, isErrno, type Workspace } from "./workspace.ts";
 
-const name = "clickstream";
-const records = `streams/${name}`;
+/** The stream, its contract and its job. */
+export const clickstream = "clickstream";
+const records = `streams/${clickstream}`;
 
 const counts = z.object({
   received: z.int(),
@@ -31,7 +32,7 @@ export type StreamProgress = z.infer<typeof progressSchema>;
 /** What the streaming job says of its last batch; undefined before the first. */
 export async function streamProgress(workspace: Workspace): Promise<StreamProgress | undefined> {
   try {
-    const text = await readFile(path.join(workspace.lake, buckets.landing, progressKey(name)), "utf8");
+    const text = await readFile(path.join(workspace.lake, buckets.landing, progressKey(clickstream)), "utf8");
     return progressSchema.parse(JSON.parse(text));
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
@@ -39,9 +40,14 @@ export async function streamProgress(workspace: Workspace): Promise<StreamProgre
   }
 }
 
-/** Puts records (JSON lines as Kinesis' GetRecords gives them) into the stream, as a whole. */
-export async function putRecords(workspace: Workspace, file: string, lines: string): Promise<void> {
-  const folder = path.join(workspace.lake, buckets.landing, records);
+/** Puts records (JSON lines as Kinesis' GetRecords gives them) into a stream, as a whole. */
+export async function putRecords(
+  workspace: Workspace,
+  stream: string,
+  file: string,
+  lines: string,
+): Promise<void> {
+  const folder = path.join(workspace.lake, buckets.landing, "streams", stream);
   await mkdir(folder, { recursive: true });
   const part = path.join(folder, `.${file}.part`);
   await writeFile(part, lines);
@@ -56,10 +62,10 @@ export async function runStreamJob(
 ): Promise<void> {
   await mkdir(path.join(workspace.lake, buckets.landing, records), { recursive: true });
   const how = windowSeconds === undefined ? ["--available-now"] : ["--window-seconds", `${windowSeconds}`];
-  await spark.runJob(name, [
+  await spark.runJob(clickstream, [
     ...Object.entries(defaultArguments(workspace.sources)).flat(),
     ...["--stream-folder", `s3://${buckets.landing}/${records}`],
-    ...["--checkpoint", `s3://${buckets.landing}/checkpoints/${name}`],
+    ...["--checkpoint", `s3://${buckets.landing}/checkpoints/${clickstream}`],
     ...how,
   ]);
 }

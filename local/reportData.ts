@@ -5,7 +5,7 @@ import type { Contract } from "../contracts/contract.ts";
 import { readMetrics, totalsOf } from "../functions/shared/metrics.ts";
 import type { Ended } from "./execution.ts";
 import { figuresOf } from "./figures.ts";
-import type { QualityResult, ReportData, RunInfo, Step } from "./report/types.ts";
+import type { DatasetBalance, QualityResult, ReportData, RunInfo, Step } from "./report/types.ts";
 import type { Services } from "./services.ts";
 import { buckets, type Workspace } from "./workspace.ts";
 
@@ -84,13 +84,17 @@ export async function withSegments(
   return { ...step, segments };
 }
 
-/** @param about how the run was asked for, and the sample's seed when it dealt with the sample */
+/**
+ * @param about how the run was asked for, and the sample's seed when it dealt with the sample
+ * @param beside datasets that came in beside the workflow
+ */
 export async function reportOf(
   workspace: Workspace,
   services: Services,
   contracts: readonly Contract[],
   about: { readonly mode: string; readonly seed?: number },
   { result, batchId, tracker, started }: Ended,
+  beside: readonly DatasetBalance[] = [],
 ): Promise<ReportData> {
   const failed = result.status !== "SUCCEEDED";
   const broken = tracker.steps.some(({ state, status }) => state === "Rollback" && status === "FAILED");
@@ -113,7 +117,7 @@ export async function reportOf(
     ...about,
   };
   const metrics = batchId ? await readMetrics(services.store, buckets.staging, batchId) : [];
-  const datasets = [...totalsOf(metrics)].map(([name, totals]) => ({ name, ...totals }));
+  const datasets = [...[...totalsOf(metrics)].map(([name, totals]) => ({ name, ...totals })), ...beside];
   return {
     version: 1,
     run,

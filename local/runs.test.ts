@@ -4,6 +4,7 @@ import path from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
 import type { Json } from "../workflow/asl.ts";
+import { apiEvents } from "./apiLogs.ts";
 import { streamProgress } from "./clickstream.ts";
 import { type ContractSet, contractsOf } from "./deployment.ts";
 import { Laptop, secondStep, temporaryFolder } from "./testing/harness.ts";
@@ -58,6 +59,14 @@ const firstSchema = truthSchema.extend({
     sessions: z.number(),
     sessions_with: counts,
     abandoned_carts: z.number(),
+  }),
+  api_events: z.object({
+    read: z.number(),
+    loaded: z.number(),
+    deduplicated: counts,
+    quarantined: counts,
+    refused: z.record(z.string(), z.string()),
+    by_format: counts,
   }),
   campaigns_rows: z.array(z.array(z.union([z.string(), z.number(), z.null()]))),
   files: z.array(z.looseObject({ dataset: z.string(), path: z.string() })),
@@ -192,13 +201,15 @@ describe("runs of the local pipeline, one after the other", function () {
   it("the first run's counts, rows and amounts equal the truth", async () => {
     const data = await laptop.succeed({ contracts });
     const truth = await read(firstSchema, sample("truth.json"));
+    const { refused: cutOff, by_format: _, ...events } = truth.api_events;
     const found = Object.fromEntries(
       data.datasets.map(({ name, refused, ...dataset }) => {
-        expect(refused, name).to.deep.equal([]);
+        const reasons = refused.map(({ object, reason }) => [object.slice(object.indexOf("drops/")), reason]);
+        expect(Object.fromEntries(reasons), name).to.deep.equal(name === apiEvents ? cutOff : {});
         return [name, dataset];
       }),
     );
-    expect(found).to.deep.equal(truth.datasets);
+    expect(found).to.deep.equal({ ...truth.datasets, [apiEvents]: events });
     await expectTables(laptop, truth);
     const campaigns = await laptop.mart('SELECT * FROM mart.campaigns ORDER BY campaign_id COLLATE "C"');
     expect(campaigns).to.deep.equal(
@@ -235,9 +246,39 @@ describe("runs of the local pipeline, one after the other", function () {
     expect(await numbers("SELECT COUNT(*) FROM mart.user_features")).to.deep.equal([truth.visitors]);
   });
 
+  it("the first run's API events are in the lake, once, protected, and the bad ones in quarantine", async () => {
+    const { api_events: truth } = await read(firstSchema, sample("truth.json"));
+    const table = "parquet.`s3://securecart-local-curated/logs/api_events/`";
+    const formats = await laptop.lake(
+      `SELECT source_format, CAST(count(DISTINCT source_object, coalesce(source_sequence, ''), source_position) AS STRING),
+              CAST(count(*) AS STRING)
+       FROM ${table} GROUP BY source_format`,
+    );
+    for (const [, distinct, rows] of formats) expect(distinct).to.equal(rows);
+    expect(Object.fromEntries(formats.map(([format, rows]) => [format, Number(rows)]))).to.deep.equal(
+      truth.by_format,
+    );
+    const texts = "concat_ws(' ', path, query, message)";
+    expect(
+      await laptop.lake(
+        `SELECT CAST(sum(if(${texts} RLIKE 's3cret|abcdef1234567890|SC[0-9]{9}|zoë@', 1, 0)) AS STRING),
+                CAST(sum(if(message LIKE 'gesperrt für [email]', 1, 0)) > 0 AS STRING),
+                CAST(count(DISTINCT country) > 3 AS STRING), CAST(count(client_hash) > 0 AS STRING) FROM ${table}`,
+      ),
+    ).to.deep.equal([["0", "true", "true", "true"]]);
+    const quarantine = "parquet.`s3://securecart-local-quarantine/records/dataset=api_events/`";
+    const reasons = await laptop.lake(
+      `SELECT reason, CAST(count(*) AS STRING) FROM ${quarantine} GROUP BY reason`,
+    );
+    expect(Object.fromEntries(reasons.map(([reason, rows]) => [reason, Number(rows)]))).to.deep.equal(
+      truth.quarantined,
+    );
+  });
+
   it("a second run finds nothing new and changes nothing", async () => {
     const { outcome } = await laptop.run({ contracts });
     expect(outcome).to.deep.include({ status: "NOTHING_NEW" });
+    expect(outcome).not.to.have.property("logs");
     expect(await laptop.digests(contracts)).to.deep.equal(digests);
   });
 

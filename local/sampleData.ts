@@ -2,7 +2,8 @@
 import { spawn } from "node:child_process";
 import { cp, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { putRecords } from "./clickstream.ts";
+import { apiEvents } from "./apiLogs.ts";
+import { clickstream, putRecords } from "./clickstream.ts";
 import type { Services } from "./services.ts";
 import { buckets, UserError, type Workspace } from "./workspace.ts";
 
@@ -12,7 +13,8 @@ export interface SampleOptions {
   readonly scale: number;
 }
 
-const clickRecords = "sources/kinesis/clickstream.jsonl";
+/** Streams whose records the sample holds. */
+const streams = [clickstream, apiEvents];
 
 const exists = (file: string): Promise<boolean> =>
   stat(file).then(
@@ -66,7 +68,10 @@ export async function loadSample(workspace: Workspace, { spark }: Services): Pro
   // A drop's time of arrival is its version, so it must survive the copy.
   const drops = path.join(workspace.lake, buckets.landing, "drops");
   await cp(path.join(workspace.sample, "drops"), drops, { recursive: true, preserveTimestamps: true });
-  // The stream's records, as if the stream had held them.
-  await putRecords(workspace, "sample", await readFile(path.join(workspace.sample, clickRecords), "utf8"));
+  // The streams' records, as if the streams had held them.
+  for (const stream of streams) {
+    const records = await readFile(path.join(workspace.sample, `sources/kinesis/${stream}.jsonl`), "utf8");
+    await putRecords(workspace, stream, "sample", records);
+  }
   await mkdir(done);
 }

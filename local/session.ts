@@ -2,13 +2,15 @@
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
+import type { LogSink } from "../functions/shared/logger.ts";
 import type { Json } from "../workflow/asl.ts";
+import { apiEvents, readApiLogs } from "./apiLogs.ts";
 import { readStream } from "./clickstream.ts";
 import { type ContractSet, deploy } from "./deployment.ts";
 import { execute } from "./execution.ts";
 import { type Dropped, dropInput } from "./input.ts";
 import { recover } from "./recovery.ts";
-import type { ReportData } from "./report/types.ts";
+import type { DatasetBalance, ReportData } from "./report/types.ts";
 import { reportOf } from "./reportData.ts";
 import { generateSample, loadSample, type SampleOptions } from "./sampleData.ts";
 import { type Services, servicesFor, startServices } from "./services.ts";
@@ -33,7 +35,8 @@ export interface RunOptions {
 /** How a run ended. */
 export type Outcome =
   | { readonly status: "INTERRUPTED" }
-  | { readonly status: "NOTHING_NEW" | "BUSY"; readonly reason: string }
+  /** `logs` says where API events went, when there were new ones though the workflow found nothing. */
+  | { readonly status: "NOTHING_NEW" | "BUSY"; readonly reason: string; readonly logs?: DatasetBalance }
   /** `html` is absent when the report could not be written. */
   | { readonly status: "SUCCEEDED" | "FAILED"; readonly data: ReportData; readonly html?: string };
 
@@ -91,9 +94,9 @@ export class Session {
     let outcome: Outcome = { status: "INTERRUPTED" };
     try {
       dropped = await this.#prepare(services, options, console);
-      if (readsStream(options)) await readStream(services, this.workspace, progress);
+      const logs = readsStreams(options) ? await this.#readStreams(services, options, progress) : undefined;
       signal.throwIfAborted();
-      outcome = await this.#runWorkflow(services, options, console);
+      outcome = await this.#runWorkflow(services, options, console, logs);
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
@@ -139,24 +142,55 @@ export class Session {
     return dropped;
   }
 
+  /** Clickstream and API events side by side: one works in Spark, the other in this process. */
+  async #readStreams(
+    services: Services,
+    { contracts }: RunOptions,
+    progress: Progress,
+  ): Promise<DatasetBalance | undefined> {
+    const contract = contracts.contracts.find(({ name }) => name === apiEvents);
+    const readLogs = async (): Promise<DatasetBalance | undefined> => {
+      if (!contract) return undefined;
+      const step = progress.step("API event logs");
+      try {
+        const logged: LogSink = (_level, line) => services.logged.push(line);
+        const logs = await readApiLogs({ ...services, logged }, this.workspace, contract);
+        step.end({ status: "SUCCEEDED", rows: logs?.read ?? 0 });
+        return logs;
+      } catch (error) {
+        step.end({ status: "FAILED" });
+        throw error;
+      }
+    };
+    // Both end before anything goes on, for a failure of one closes what the other uses.
+    const [clicks, logs] = await Promise.allSettled([
+      readStream(services, this.workspace, progress),
+      readLogs(),
+    ]);
+    if (clicks.status === "rejected") throw clicks.reason;
+    if (logs.status === "rejected") throw logs.reason;
+    return logs.value;
+  }
+
   async #runWorkflow(
     services: Services,
     options: RunOptions,
     { progress, signal }: Console,
+    logs: DatasetBalance | undefined,
   ): Promise<Outcome> {
     const { contracts } = options.contracts;
     const input = await inputOf(services, options);
     const ended = await execute(services, this.workspace, contracts, input, progress, signal);
     if (ended.result.status === "ABORTED") return { status: "INTERRUPTED" };
     if (ended.result.status === "SUCCEEDED" && ended.batchId === undefined) {
-      return plannedNothing.parse(ended.result.output);
+      return { ...plannedNothing.parse(ended.result.output), ...(logs && { logs }) };
     }
     const reporting = progress.step("report");
     const about = {
       mode: modeOf(input, options.contract),
       ...(options.contracts.own && { seed: options.sample.seed }),
     };
-    const data = await reportOf(this.workspace, services, contracts, about, ended);
+    const data = await reportOf(this.workspace, services, contracts, about, ended, logs ? [logs] : []);
     const status = data.run.status === "FAILED" ? "FAILED" : "SUCCEEDED";
     try {
       const html = await this.#write(data);
@@ -177,8 +211,8 @@ export class Session {
   }
 }
 
-/** A run that looks for what is new looks at the stream too; a backfill or a replay deals with batches. */
-function readsStream({ contracts, from, workflowInput }: RunOptions): boolean {
+/** A run that looks for what is new looks at the streams too; a backfill or a replay deals with batches. */
+function readsStreams({ contracts, from, workflowInput }: RunOptions): boolean {
   const { backfill, replay } = requested.safeParse(workflowInput).data ?? {};
   return contracts.own && from === undefined && !backfill && !replay;
 }

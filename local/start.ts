@@ -4,6 +4,9 @@ import { contractsOf } from "./deployment.ts";
 import { inputFiles } from "./input.ts";
 import type { SampleOptions } from "./sampleData.ts";
 import { type Outcome, type RunOptions, Session } from "./session.ts";
+import { balanceOf } from "./report/balance.ts";
+import type { DatasetBalance } from "./report/types.ts";
+import { formatCount } from "./terminal/format.ts";
 import { Progress } from "./terminal/progress.ts";
 import { printSummary } from "./terminal/summary.ts";
 import { isErrno, messageOf, UserError } from "./workspace.ts";
@@ -55,6 +58,17 @@ export async function start(options: StartOptions): Promise<number> {
   }
 }
 
+/** API events that a run read for which the workflow had nothing to do. */
+function logsRead(logs: DatasetBalance | undefined): string {
+  if (!logs) return "";
+  const { read, loaded, deduplicated, quarantined } = balanceOf(logs);
+  const refused = logs.refused.map(({ object, reason, detail }) => `${reason} ${object}: ${detail}\n`);
+  return (
+    `API event logs: ${formatCount(read)} read = ${formatCount(loaded)} loaded + ` +
+    `${formatCount(deduplicated)} deduplicated + ${formatCount(quarantined)} quarantined\n${refused.join("")}`
+  );
+}
+
 /** Says how the run ended. @returns the exit code */
 function report(outcome: Outcome, { contracts }: RunOptions): number {
   switch (outcome.status) {
@@ -64,7 +78,7 @@ function report(outcome: Outcome, { contracts }: RunOptions): number {
       );
       return 130;
     case "NOTHING_NEW":
-      process.stdout.write(`nothing new: ${outcome.reason}\n`);
+      process.stdout.write(`nothing new: ${outcome.reason}\n${logsRead(outcome.logs)}`);
       return 0;
     case "BUSY":
       process.stdout.write(`busy: ${outcome.reason}\n`);

@@ -1,7 +1,7 @@
 /** `npm run stream`: the clickstream job kept running against a generator, with what it does shown live. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClickGenerator } from "./clickGenerator.ts";
-import { putRecords, runStreamJob, type StreamProgress, streamProgress } from "./clickstream.ts";
+import { clickstream, putRecords, runStreamJob, type StreamProgress, streamProgress } from "./clickstream.ts";
 import { contractsOf, deploy } from "./deployment.ts";
 import { recover } from "./recovery.ts";
 import { Session } from "./session.ts";
@@ -75,7 +75,7 @@ async function generate(
   const begun = Date.now();
   for (let second = 1; !signal.aborted; second += 1) {
     const now = new Date();
-    await putRecords(workspace, `live-${now.getTime()}`, generator.lines(Math.round(rate), now));
+    await putRecords(workspace, clickstream, `live-${now.getTime()}`, generator.lines(Math.round(rate), now));
     await sleep(Math.max(0, begun + second * 1000 - Date.now()), undefined, { signal }).catch(() => {});
   }
 }

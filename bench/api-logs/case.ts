@@ -14,8 +14,8 @@ import { type ParquetColumn, ParquetFile, type Value } from "../../functions/api
 import { protectorOf } from "../../functions/api-logs/protect.ts";
 import { noSegments } from "../../functions/api-logs/segments.ts";
 import { Transform } from "../../functions/api-logs/transform.ts";
-import { geoDatabase } from "../../functions/testing/apiLogs.ts";
 import { DirectoryStore } from "../../local/adapters/directoryStore.ts";
+import { geoDatabase } from "../../local/adapters/geoDatabase.ts";
 import { header } from "./sample.ts";
 
 const [what = "", csv = "", folder = ""] = process.argv.slice(2);

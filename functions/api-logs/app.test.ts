@@ -1,11 +1,10 @@
 import { DynamoDBPersistenceLayer } from "@aws-lambda-powertools/idempotency/dynamodb";
 import { Logger } from "@aws-lambda-powertools/logger";
 import { Metrics } from "@aws-lambda-powertools/metrics";
-import { CreateTableCommand, DynamoDBClient, waitUntilTableExists } from "@aws-sdk/client-dynamodb";
 import { expect } from "chai";
 import { contractsDir } from "../../contracts/bundle.ts";
 import { loadContract } from "../../contracts/contract.ts";
-import { startDynamodb } from "../../local/adapters/dynamodbServer.ts";
+import { ensureTable, startDynamodb } from "../../local/adapters/dynamodbServer.ts";
 import { ApiLogsBench, landing, testTargets } from "../testing/apiLogs.ts";
 import { apiLogs } from "./app.ts";
 import { protectorOf } from "./protect.ts";
@@ -15,24 +14,8 @@ describe("API logs: the function", () => {
   it("processes an object once, however often it is announced", async () => {
     const bench = await ApiLogsBench.start();
     const dynamodb = await startDynamodb();
-    const client = new DynamoDBClient({
-      endpoint: dynamodb.endpoint,
-      region: "local",
-      credentials: { accessKeyId: "local", secretAccessKey: "local" },
-    });
     try {
-      await client.send(
-        new CreateTableCommand({
-          TableName: "idempotency",
-          BillingMode: "PAY_PER_REQUEST",
-          KeySchema: [{ AttributeName: "id", KeyType: "HASH" }],
-          AttributeDefinitions: [{ AttributeName: "id", AttributeType: "S" }],
-        }),
-      );
-      await waitUntilTableExists(
-        { client, maxWaitTime: 10, minDelay: 1, maxDelay: 1 },
-        { TableName: "idempotency" },
-      );
+      await ensureTable(dynamodb.plain, "idempotency", "id");
       let opened = 0;
       const app = apiLogs({
         contract: await loadContract(`${contractsDir}/api_events.yaml`),
@@ -48,7 +31,10 @@ describe("API logs: the function", () => {
         segments: noSegments,
         place: () => ({ country: null, network: null }),
         protector: protectorOf("a key of a test, at least 32 characters"),
-        idempotency: new DynamoDBPersistenceLayer({ tableName: "idempotency", awsSdkV3Client: client }),
+        idempotency: new DynamoDBPersistenceLayer({
+          tableName: "idempotency",
+          awsSdkV3Client: dynamodb.plain,
+        }),
         logger: new Logger({ logLevel: "SILENT" }),
         metrics: new Metrics({ namespace: "Test", serviceName: "test" }),
         now: () => new Date(),
@@ -61,7 +47,6 @@ describe("API logs: the function", () => {
       expect(await app.handle(event)).to.deep.equal(first);
       expect(opened).to.equal(1);
     } finally {
-      client.destroy();
       await dynamodb.close();
       await bench.stop();
     }

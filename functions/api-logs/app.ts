@@ -1,13 +1,13 @@
 /** The function, put together from whatever its surroundings are: AWS, or a laptop. */
 import { IdempotencyConfig, makeIdempotent } from "@aws-lambda-powertools/idempotency";
 import type { BasePersistenceLayer } from "@aws-lambda-powertools/idempotency/persistence";
-import type { Logger } from "@aws-lambda-powertools/logger";
-import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
+import { MetricUnit } from "@aws-lambda-powertools/metrics";
 import type { Context, KinesisStreamBatchResponse, KinesisStreamEvent } from "aws-lambda";
 import { z } from "zod";
 import type { Contract } from "../../contracts/contract.ts";
 import type { ByteStore } from "../shared/byteStore.ts";
 import { parseEvent } from "../shared/context.ts";
+import type { LogFields } from "../shared/logger.ts";
 import type { Partitions } from "../shared/partitions.ts";
 import { type Drop, type DropResult, dropHandler } from "./drop.ts";
 import type { CustomerSegments, Place } from "./enrich.ts";
@@ -16,6 +16,19 @@ import type { Protector } from "./protect.ts";
 import { type StreamResult, streamHandler } from "./stream.ts";
 import type { Targets } from "./tables.ts";
 import { type Counts, Transform } from "./transform.ts";
+
+/** What the function logs with: Powertools' Logger on AWS. */
+export interface ApiLogsLogger {
+  info(message: string, fields: LogFields): void;
+  warn(message: string, fields: LogFields): void;
+  error(message: string, error: Error): void;
+}
+
+/** What the function measures with: Powertools' Metrics on AWS. */
+export interface ApiLogsMetrics {
+  addMetric(name: string, unit: (typeof MetricUnit)["Count"], value: number): unknown;
+  publishStoredMetrics(): unknown;
+}
 
 export interface ApiLogsDeps {
   readonly contract: Contract;
@@ -26,8 +39,8 @@ export interface ApiLogsDeps {
   readonly place: (address: Address) => Place;
   readonly protector: Protector;
   readonly idempotency: BasePersistenceLayer;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly logger: ApiLogsLogger;
+  readonly metrics: ApiLogsMetrics;
   readonly now: () => Date;
 }
 

@@ -1,8 +1,9 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import { EventSourceMapping, type Invoke } from "../../local/adapters/eventSourceMapping.ts";
 import { formatReport, redrive } from "../redrive/redrive.ts";
 import { ApiLogsBench, arrival } from "../testing/apiLogs.ts";
-import { EventSourceMapping, type Invoke, sequenceOf, streamRecord } from "../testing/kinesis.ts";
+import { sequenceOf, streamRecord } from "../testing/kinesis.ts";
 import { rejection } from "../testing/rejection.ts";
 import type { CustomerSegments } from "./enrich.ts";
 

@@ -1,10 +1,13 @@
+/** Where the extension listens, as its own setting says. */
+const extensionPort = (): number => Number(process.env.PARAMETERS_SECRETS_EXTENSION_HTTP_PORT ?? 2773);
+
 /**
  * Reads a secret through the "AWS Parameters and Secrets Lambda Extension", a layer that listens on the function's
  * own host, signs the call and caches the answer. Needs secretsmanager:GetSecretValue on the secret.
  * @returns the secret's text
  * @throws Error that names the secret and what the extension answered
  */
-export async function readSecret(secretId: string, port = 2773): Promise<string> {
+export async function readSecret(secretId: string, port = extensionPort()): Promise<string> {
   const url = `http://localhost:${port}/secretsmanager/get?secretId=${encodeURIComponent(secretId)}`;
   const token = process.env.AWS_SESSION_TOKEN ?? "";
   let text: string;

@@ -1,11 +1,11 @@
 import { mkdtemp, rm, utimes } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
 import { contractsDir } from "../../contracts/bundle.ts";
 import { loadContract } from "../../contracts/contract.ts";
 import { DirectoryStore } from "../../local/adapters/directoryStore.ts";
+import { geoDatabase } from "../../local/adapters/geoDatabase.ts";
 import { dropHandler } from "../api-logs/drop.ts";
 import { type CustomerSegments, geography } from "../api-logs/enrich.ts";
 import { protectorOf } from "../api-logs/protect.ts";
@@ -13,13 +13,6 @@ import { noSegments } from "../api-logs/segments.ts";
 import { streamHandler } from "../api-logs/stream.ts";
 import { Transform } from "../api-logs/transform.ts";
 import type { Partitions } from "../shared/partitions.ts";
-
-const require = createRequire(import.meta.url);
-/** Where the IP database lies on this machine. */
-export const geoDatabase = path.join(
-  path.dirname(require.resolve("@ip-location-db/geo-whois-asn-country-mmdb/package.json")),
-  "geo-whois-asn-country.mmdb",
-);
 
 export const testTargets = {
   curatedBucket: "test-curated",

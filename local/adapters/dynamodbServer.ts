@@ -12,6 +12,8 @@ import dynalite from "dynalite";
 /** A DynamoDB server in this process, spoken to over the wire, and the ledger's table in it. */
 export interface LocalDynamodb {
   readonly client: DynamoDBDocumentClient;
+  /** The client below it, which knows no documents. */
+  readonly plain: DynamoDBClient;
   readonly endpoint: string;
   readonly ledgerTable: string;
   close(): Promise<void>;
@@ -48,28 +50,32 @@ export async function startDynamodb(path?: string): Promise<LocalDynamodb> {
     );
   };
   try {
-    await createLedgerTable(plain);
+    await ensureTable(plain, ledgerTable, "pk", "sk");
   } catch (error) {
     await close();
     throw error;
   }
-  return { client, endpoint, ledgerTable, close };
+  return { client, plain, endpoint, ledgerTable, close };
 }
 
-async function createLedgerTable(client: DynamoDBClient): Promise<void> {
+/** Creates a table of string keys unless it is there. */
+export async function ensureTable(
+  client: DynamoDBClient,
+  table: string,
+  hashKey: string,
+  rangeKey?: string,
+): Promise<void> {
+  const keys = rangeKey === undefined ? [hashKey] : [hashKey, rangeKey];
   try {
     await client.send(
       new CreateTableCommand({
-        TableName: ledgerTable,
+        TableName: table,
         BillingMode: "PAY_PER_REQUEST",
-        KeySchema: [
-          { AttributeName: "pk", KeyType: "HASH" },
-          { AttributeName: "sk", KeyType: "RANGE" },
-        ],
-        AttributeDefinitions: [
-          { AttributeName: "pk", AttributeType: "S" },
-          { AttributeName: "sk", AttributeType: "S" },
-        ],
+        KeySchema: keys.map((AttributeName, index) => ({
+          AttributeName,
+          KeyType: index === 0 ? "HASH" : "RANGE",
+        })),
+        AttributeDefinitions: keys.map((AttributeName) => ({ AttributeName, AttributeType: "S" })),
       }),
     );
   } catch (error) {
@@ -77,10 +83,10 @@ async function createLedgerTable(client: DynamoDBClient): Promise<void> {
   }
   // The server activates a table a moment after it has answered.
   const waiter = { client, maxWaitTime: 10, minDelay: 1, maxDelay: 1 };
-  if (!(await isActive(client))) await waitUntilTableExists(waiter, { TableName: ledgerTable });
+  if (!(await isActive(client, table))) await waitUntilTableExists(waiter, { TableName: table });
 }
 
-async function isActive(client: DynamoDBClient): Promise<boolean> {
-  const { Table } = await client.send(new DescribeTableCommand({ TableName: ledgerTable }));
+async function isActive(client: DynamoDBClient, table: string): Promise<boolean> {
+  const { Table } = await client.send(new DescribeTableCommand({ TableName: table }));
   return Table?.TableStatus === "ACTIVE";
 }

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 
+import { isMinistackInstalled, ministackMissing } from "../testing/ministack.ts";
 import { type Case, readCases } from "./testing/cases.ts";
-import { isMinistackInstalled, ministackPin, SecondEngine } from "./testing/secondEngine.ts";
+import { SecondEngine } from "./testing/secondEngine.ts";
 
 /** Whether an execution ended as the case expects. */
 function agrees({ expected }: Case, ended: Awaited<ReturnType<SecondEngine["run"]>>): boolean {
@@ -19,10 +20,7 @@ describe("Amazon States Language, the shared cases on a second engine @slow", ()
 
   before(async function () {
     if (!isMinistackInstalled()) {
-      console.warn(
-        `\n!! The shared cases did NOT run on a second engine: ministack is not installed.\n` +
-          `!! Install it into the virtual environment with: .venv/bin/pip install ${ministackPin}\n`,
-      );
+      console.warn(ministackMissing("The shared cases on a second engine"));
       this.skip();
     }
     engine = await SecondEngine.start();

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 from . import mysql as shop
+from .api_logs import write_api_logs
 from .campaigns import Campaigns
 from .catalogue import Catalogue
 from .changes import MOST, Changes, new_drop
@@ -253,6 +254,7 @@ def generate(out: Path, seed: int = 42, scale: float = 1.0, end: date = date(202
     with Output(out) as output:
         truth = Sample(output, seed, scale, end, None).run()
         truth["clickstream"] = write_clicks(output, seed, scale, end)
+        truth["api_events"] = write_api_logs(output, load_world(), seed, scale, end)
     write_json(out / "truth.json", truth)
     return truth
 

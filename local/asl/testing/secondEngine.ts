@@ -1,14 +1,9 @@
 /** Runs cases on ministack (PyPI, MIT), whose Step Functions has an interpreter of its own. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 
 import type { Json, StateMachineDefinition } from "../../../workflow/asl.ts";
-
-/** The version whose differences the cases name. */
-export const ministackPin = "ministack==1.5.33";
+import { type Ministack, startMinistack } from "../../testing/ministack.ts";
 
 /** The function `probe` (see cases.ts) for a Python runtime. */
 const probeSource = `
@@ -28,57 +23,28 @@ export interface Ended {
   cause?: string;
 }
 
-/** Whether the program is installed. */
-export function isMinistackInstalled(): boolean {
-  return spawnSync("ministack", ["--version"], { stdio: "ignore", timeout: 20_000 }).error === undefined;
-}
-
 /** A running ministack. */
 export class SecondEngine {
-  readonly #url: string;
-  readonly #process: ChildProcess;
+  readonly #ministack: Ministack;
   #machines = 0;
 
-  private constructor(url: string, process: ChildProcess) {
-    this.#url = url;
-    this.#process = process;
+  private constructor(ministack: Ministack) {
+    this.#ministack = ministack;
   }
 
-  /** Starts it on a free port; waits and backoffs take no time there. */
   static async start(): Promise<SecondEngine> {
-    const port = await freePort();
-    const child = spawn("ministack", [], {
-      env: {
-        ...process.env,
-        GATEWAY_PORT: String(port),
-        SFN_WAIT_SCALE: "0",
-        PERSIST_STATE: "0",
-        BIND_HOST: "127.0.0.1",
-      },
-      stdio: "ignore",
-    });
-    const engine = new SecondEngine(`http://127.0.0.1:${port}`, child);
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        await engine.#stepFunctions("ListStateMachines", {});
-        break;
-      } catch (error) {
-        if (attempt === 100 || child.exitCode !== null) {
-          await engine.stop();
-          throw new Error(`ministack does not answer on port ${port} (exit code ${child.exitCode})`, {
-            cause: error,
-          });
-        }
-        await sleep(200);
-      }
+    const engine = new SecondEngine(await startMinistack());
+    try {
+      await engine.#createProbe();
+      return engine;
+    } catch (error) {
+      await engine.stop();
+      throw error;
     }
-    await engine.#createProbe();
-    return engine;
   }
 
-  async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || !this.#process.kill()) return;
-    await once(this.#process, "exit");
+  stop(): Promise<void> {
+    return this.#ministack.stop();
   }
 
   /** Creates a machine, executes it and waits for its end. */
@@ -132,7 +98,7 @@ export class SecondEngine {
     headers: Record<string, string> = {},
   ): Promise<{ [key: string]: Json }> {
     const credential = `test/20260101/us-east-1/${service}/aws4_request`;
-    const response = await fetch(this.#url + path, {
+    const response = await fetch(this.#ministack.url + path, {
       method: "POST",
       headers: {
         "content-type": "application/x-amz-json-1.0",
@@ -145,16 +111,6 @@ export class SecondEngine {
     if (!response.ok) throw new Error(`${service}: HTTP ${response.status} ${text}`);
     return JSON.parse(text);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port was given");
-  return address.port;
 }
 
 /** A zip archive of one file, stored without compression. */
