@@ -126,8 +126,11 @@ const cases: Readonly<Record<string, () => Promise<number>>> = {
 const run = cases[what];
 if (!run) throw new Error(`'${what}' is none of ${Object.keys(cases).join(", ")}`);
 const started = performance.now();
+const before = process.cpuUsage();
 const records = await run();
 const seconds = (performance.now() - started) / 1000;
+const { user, system } = process.cpuUsage(before);
+const peakMegabytes = process.resourceUsage().maxRSS / 1024;
 process.stdout.write(
-  `${JSON.stringify({ records, seconds, peakMegabytes: process.resourceUsage().maxRSS / 1024 })}\n`,
+  `${JSON.stringify({ records, seconds, cpuSeconds: (user + system) / 1e6, peakMegabytes })}\n`,
 );

@@ -24,7 +24,7 @@ export interface ParquetColumn {
 }
 
 /** Rows of a page: larger ones are encoded a little faster, and cost memory. */
-const pageRows = 8_192;
+const pageRows = 2_048;
 /** Rows of a row group, which is what is in memory at most, encoded and compressed. */
 const groupRows = 8 * pageRows;
 
