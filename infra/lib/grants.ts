@@ -50,6 +50,17 @@ export function readArea(arns: Arns, area: Area): Statement[] {
   ];
 }
 
+/** Reads objects of an area as they were: S3 asks for this right, and not for the other, when a read names a version. */
+export function readVersions(arns: Arns, area: Area): Statement[] {
+  return [
+    {
+      sid: sid("read", area.zone, "versions"),
+      actions: ["s3:GetObjectVersion"],
+      resources: objectsOf(arns, area),
+    },
+  ];
+}
+
 /** Reads, writes and deletes objects of an area, as Spark and Iceberg do when they write. */
 export function writeArea(arns: Arns, area: Area): Statement[] {
   return [

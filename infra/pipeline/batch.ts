@@ -9,6 +9,7 @@ import {
   readArea,
   readCatalog,
   readSecret,
+  readVersions,
   readStreamActions,
   useKeyThrough,
   writeArea,
@@ -444,7 +445,11 @@ export class Batch extends pulumi.ComponentResource {
           const prefixes = of[zone];
           return prefixes ? grant(arns, { zone, bucket: args.bucketNames[zone], prefixes }) : [];
         });
-      return [...areas(reads, readArea), ...areas(writes, writeArea)];
+      return [
+        ...areas(reads, readArea),
+        ...areas(spec.readsVersions ?? {}, readVersions),
+        ...areas(writes, writeArea),
+      ];
     }
 
     function catalogStatements(spec: JobSpec): Statement[] {

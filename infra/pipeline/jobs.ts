@@ -17,6 +17,8 @@ export interface JobSpec {
   readonly description: string;
   /** Areas it reads beside its code, its contracts and its plan. */
   readonly reads: Areas;
+  /** Areas whose objects it reads by version, never as they are now: S3 asks another right for that. */
+  readonly readsVersions?: Areas;
   /** Areas it writes beside its metrics. */
   readonly writes: Areas;
   /** Zones whose tables it reads, changes or makes; each includes the ones before. */
@@ -66,7 +68,8 @@ export const jobs = {
   csvToParquet: {
     module: "csv_to_parquet",
     description: "CSV drops into landing batches",
-    reads: { landing: ["drops/"] },
+    reads: {},
+    readsVersions: { landing: ["drops/"] },
     writes: { landing: ["batches/", "recipes/"] },
     tables: {},
     arguments: [],

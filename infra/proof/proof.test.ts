@@ -141,6 +141,8 @@ describe("least privilege of the stack prod", () => {
       ["export", "s3:PutObject", bucket("staging", "tables/orders/x")],
       ["rollback", "s3:GetObject", bucket("quarantine", "records/x")],
       ["csv-to-parquet", "s3:PutObject", bucket("landing", "drops/x.csv")],
+      ["csv-to-parquet", "s3:GetObjectVersion", bucket("landing", "batches/orders/x")],
+      ["csv-to-parquet", "s3:GetObject", bucket("landing", "drops/x.csv")],
       ["csv-to-parquet", "s3:DeleteObject", bucket("landing", "drops/x.csv")],
       ["csv-to-parquet", "s3:PutObject", bucket("curated", "tables/x")],
       ["extract-dynamodb", "s3:PutObject", bucket("landing", "dynamodb-exports/x")],
