@@ -64,7 +64,7 @@ function prelude(): string {
     ledger: "Ledger",
     batch: "Batch",
     warehouse: "Warehouse",
-    access: "Access",
+    boundary: "import('./access.ts').Boundary",
   };
   const declarations = Object.entries(given).map(
     ([name, type]) =>

@@ -1,7 +1,7 @@
 import type { Graph, GraphResource } from "./offline.ts";
 
 /** Parts that nearly every other depends on; drawn as boxes, their arrows left out. */
-const everywhere = new Set(["Encryption", "Access", "AccountBaseline"]);
+const everywhere = new Set(["Encryption", "Boundary", "Access", "AccountBaseline"]);
 
 const typeName = (type: string): string => type.split(":").at(-1) ?? type;
 

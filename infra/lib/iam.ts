@@ -88,7 +88,7 @@ export interface WorkloadRoleArgs {
  *
  * @example
  * const role = new WorkloadRole("shop-dev-clean", {
- *   place, description: "Cleans batches", trust: "glue.amazonaws.com", permissionsBoundary: access.boundaryArn,
+ *   place, description: "Cleans batches", trust: "glue.amazonaws.com", permissionsBoundary: boundary.arn,
  *   policies: { lake: readArea(new Arns(place), { zone: "landing", bucket: lake.bucketNames.landing, prefixes: ["batches/"] }) },
  * });
  * role.arn;

@@ -88,8 +88,46 @@ export const workloadActions = [
   "xray:PutTraceSegments",
 ] as const;
 
+/**
+ * The permissions boundary that every role of the pipeline carries. IAM refuses a role whose boundary does not exist, so
+ * it is a resource that roles wait for, and not a name.
+ *
+ * @example
+ * const boundary = new Boundary("shop-dev", { place });
+ * new WorkloadRole("shop-dev-job", {
+ *   place, description: "A job", trust: "glue.amazonaws.com", policies: {}, permissionsBoundary: boundary.arn,
+ * });
+ */
+export class Boundary extends pulumi.ComponentResource {
+  readonly policy: aws.iam.Policy;
+  /** Made from the name, so that a preview knows it before the policy exists; who uses it waits for the policy. */
+  readonly arn: pulumi.Output<string>;
+
+  constructor(
+    name: string,
+    args: { readonly place: pulumi.Input<Place> },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    super("securecart:pipeline:Boundary", name, {}, opts);
+    const arns = new Arns(args.place);
+    this.policy = new aws.iam.Policy(
+      `${name}-boundary`,
+      {
+        name: `${name}-boundary`,
+        description: `The most that a role of ${name} can ever do`,
+        policy: policyDocument([withinAccount(arns)]),
+      },
+      { parent: this },
+    );
+    this.arn = arns.iam(pulumi.interpolate`policy/${this.policy.name}`);
+    this.registerOutputs({ arn: this.arn });
+  }
+}
+
 export interface AccessArgs {
   readonly place: pulumi.Input<Place>;
+  /** ARN of the boundary that every role made with the deploy role has to carry. */
+  readonly boundaryArn: pulumi.Output<string>;
   /** CI that may deploy. Without it there is no deploy role. */
   readonly deploy?:
     | {
@@ -104,36 +142,22 @@ export interface AccessArgs {
 }
 
 /**
- * What bounds access: a permissions boundary that every role of the pipeline carries, and the role that CI deploys
- * with, which can make roles only with that boundary on them.
+ * The role that CI deploys with, which can make roles only with the boundary on them.
  *
  * @example
- * const access = new Access("shop-dev", { place });
- * new WorkloadRole("shop-dev-job", {
- *   place, description: "A job", trust: "glue.amazonaws.com", policies: {}, permissionsBoundary: access.boundaryArn,
+ * const { arn } = new Boundary("shop-dev", { place });
+ * const access = new Access("shop-dev", {
+ *   place, boundaryArn: arn, deploy: { repository: "shop/etl", environment: "dev", providerArn: "arn:aws:iam::…" },
  * });
+ * access.deployRole?.arn;
  */
 export class Access extends pulumi.ComponentResource {
-  readonly boundary: aws.iam.Policy;
-  /** Made from the name, so that it is known before the policy exists. */
-  readonly boundaryArn: pulumi.Output<string>;
   readonly deployRole: WorkloadRole | undefined;
 
   constructor(name: string, args: AccessArgs, opts?: pulumi.ComponentResourceOptions) {
     super("securecart:pipeline:Access", name, {}, opts);
-    const arns = new Arns(args.place);
-    this.boundary = new aws.iam.Policy(
-      `${name}-boundary`,
-      {
-        name: `${name}-boundary`,
-        description: `The most that a role of ${name} can ever do`,
-        policy: policyDocument([withinAccount(arns)]),
-      },
-      { parent: this },
-    );
-    this.boundaryArn = arns.iam(pulumi.interpolate`policy/${this.boundary.name}`);
-    this.deployRole = args.deploy && createDeployRole(name, args.place, args.deploy, this.boundaryArn, this);
-    this.registerOutputs({ boundaryArn: this.boundaryArn });
+    this.deployRole = args.deploy && createDeployRole(name, args.place, args.deploy, args.boundaryArn, this);
+    this.registerOutputs({});
   }
 }
 

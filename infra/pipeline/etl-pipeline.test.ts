@@ -118,9 +118,12 @@ describe("EtlPipeline in its stacks", () => {
       it("bounds every role but CI's, and gives none more than the boundary lets through", () => {
         const graph = graphOf(stack);
         const boundary = `arn:aws:iam::${graph.place.accountId}:policy/securecart-${stack}-boundary`;
-        for (const { name, inputs } of ofType(graph, roleType)) {
+        const policy = one(graph, "aws:iam/policy:Policy", `securecart-${stack}-boundary`).urn;
+        for (const { name, inputs, propertyDependencies } of ofType(graph, roleType)) {
           if (name === `securecart-${stack}-deploy`) continue;
           expect(inputs.permissionsBoundary, name).to.equal(boundary);
+          // IAM refuses a role whose boundary is not there yet.
+          expect(propertyDependencies.permissionsBoundary, name).to.deep.equal([policy]);
           const beyond = rightsOf(graph, name)
             .flatMap(({ actions }) => actions)
             .filter((action) => !workloadActions.some((known) => known === action));

@@ -8,7 +8,7 @@ import type { FunctionDefaults } from "../lib/private-function.ts";
 import type { DataSafety } from "../lib/retention.ts";
 import { type Artifact, bundleFunctions, type BundleSpec, sha256 } from "../package/artifacts.ts";
 import { deploymentBundles } from "../deployment/bundles.ts";
-import { Access } from "./access.ts";
+import { Access, Boundary } from "./access.ts";
 import { AccountBaseline } from "./account-baseline.ts";
 import {
   Batch,
@@ -160,6 +160,7 @@ const namePattern = /^[a-z][a-z0-9-]{1,22}[a-z0-9]$/;
  */
 export class EtlPipeline extends pulumi.ComponentResource {
   readonly encryption: Encryption;
+  readonly boundary: Boundary;
   readonly access: Access;
   readonly baseline: AccountBaseline;
   readonly lake: Lake;
@@ -214,7 +215,8 @@ export class EtlPipeline extends pulumi.ComponentResource {
       logsKeyArn: this.encryption.logsKey.arn,
       secretsKeyArn: this.encryption.secretsKey.arn,
     };
-    const permissionsBoundary = arns.iam(`policy/${name}-boundary`);
+    this.boundary = new Boundary(name, { place }, { parent });
+    const permissionsBoundary = this.boundary.arn;
     this.baseline = createBaseline();
     this.access = createAccess(this.baseline);
     const failures = createFailureQueue(`${name}-failures`, { place, dataKeyArn: keys.dataKeyArn }, this);
@@ -315,7 +317,11 @@ export class EtlPipeline extends pulumi.ComponentResource {
     function createAccess(baseline: AccountBaseline): Access {
       return new Access(
         name,
-        { place, deploy: args.deploy && { ...args.deploy, providerArn: baseline.githubProviderArn } },
+        {
+          place,
+          boundaryArn: permissionsBoundary,
+          deploy: args.deploy && { ...args.deploy, providerArn: baseline.githubProviderArn },
+        },
         { parent },
       );
     }

@@ -5,7 +5,7 @@ import type { FunctionDefaults } from "../lib/private-function.ts";
 import { renderDefinition } from "../../workflow/definition.ts";
 import { fileArtifact } from "../package/artifacts.ts";
 import { isRecord, keyArns, ofType, one, place, record, rightsOf, statementsOf } from "../testing.ts";
-import { Access, workloadActions } from "./access.ts";
+import { Access, Boundary, workloadActions } from "./access.ts";
 import { AccountBaseline } from "./account-baseline.ts";
 import { LowCode } from "./low-code.ts";
 import { jobPatterns, loadPattern, Monitoring } from "./monitoring.ts";
@@ -395,7 +395,7 @@ describe("Warehouse", () => {
 
 describe("Access", () => {
   it("bounds every role by account, region and a list of actions", async () => {
-    const graph = await record(() => new Access("shop", { place }));
+    const graph = await record(() => new Boundary("shop", { place }));
     const [statement] = statementsOf(one(graph, "aws:iam/policy:Policy", "shop-boundary").inputs.policy);
     expect(statement?.actions).to.deep.equal(workloadActions);
     expect(statement?.Condition).to.deep.equal({
@@ -410,7 +410,10 @@ describe("Access", () => {
       environment: "prod",
       providerArn: "arn:aws:iam::111122223333:oidc-provider/x",
     };
-    const graph = await record(() => new Access("shop", { place, deploy }));
+    const graph = await record(() => {
+      const { arn } = new Boundary("shop", { place });
+      new Access("shop", { place, boundaryArn: arn, deploy });
+    });
     const trust = statementsOf(one(graph, "aws:iam/role:Role", "shop-deploy").inputs.assumeRolePolicy)[0];
     expect(trust?.Condition).to.deep.equal({
       StringEquals: {
