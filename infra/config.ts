@@ -184,6 +184,19 @@ const groups = {
     /** What reads a stream may be so far behind before an alarm. */
     lagMinutes: whole(1, 1440, "minutes"),
   }),
+  /** Fraud scoring and training on EMR Serverless; nothing bills while no job runs. */
+  fraud: z.strictObject({
+    /** Processors of all workers together; one has 4. */
+    maxVcpus: whole(8, 400, "vCPU"),
+    /** Memory of all workers together; one has 16 GB. */
+    maxMemoryGb: whole(32, 3000, "GB"),
+    /** Minutes without a job until the application stops. */
+    idleMinutes: whole(1, 60, "minutes"),
+    /** A job that runs longer raises an alarm; it is stopped after an hour. */
+    slowAfterMinutes: whole(5, 55, "minutes"),
+    /** Who gets a mail about transactions with a high risk, in which customers are named. */
+    reviewers: z.array(z.email()).describe("a list of mail addresses"),
+  }),
   /** The REST API to which services post events, and what makes rows of them. Without it there is none. */
   ingestion: z
     .strictObject({
@@ -454,6 +467,15 @@ function crossChecks(
       batch.slowAfterMinutes,
       `fewer minutes than batch.timeoutMinutes (${batch.timeoutMinutes}), or nobody hears of a slow job`,
       setCommand(`${namespace}:batch.slowAfterMinutes`),
+    );
+  }
+  const { fraud } = config;
+  if (fraud && fraud.maxMemoryGb < 4 * fraud.maxVcpus) {
+    add(
+      "fraud.maxMemoryGb",
+      fraud.maxMemoryGb,
+      `at least 4 GB for each of fraud.maxVcpus (${4 * fraud.maxVcpus}), or processors are left over`,
+      setCommand(`${namespace}:fraud.maxMemoryGb`),
     );
   }
   if (warehouse && warehouse.maxCapacity < warehouse.baseCapacity) {

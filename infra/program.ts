@@ -8,6 +8,7 @@ import { ConfigError, componentName, type Problem, readConfig, type StackConfig 
 import type { Place } from "./lib/place.ts";
 import { given } from "./lib/given.ts";
 import { geoDatabase, root } from "./package/artifacts.ts";
+import { environmentAsset } from "./package/environment.ts";
 import { wheelsAsset } from "./package/wheels.ts";
 import { EtlPipeline } from "./pipeline/etl-pipeline.ts";
 import type { RecipeDataset } from "./pipeline/low-code.ts";
@@ -131,6 +132,7 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
   const all = [...problems, ...contractProblems, ...recipeProblems, ...checkSources(contracts, config)];
   if (!config || all.length > 0) throw new pulumi.RunError(new ConfigError(stack, all).message);
   const wheels = wheelsAsset(options.offline ?? false);
+  const environment = environmentAsset(options.offline ?? false);
   const place = await currentAccount();
   const wrongPlace = checkPlace(place, config);
   if (wrongPlace.length > 0) throw new pulumi.RunError(new ConfigError(stack, wrongPlace).message);
@@ -157,6 +159,8 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
       lakeRetention: config.lake,
       jobSize: config.batch,
       stream: config.stream,
+      fraud: config.fraud,
+      fraudEnvironment: environment,
       ingestion: config.ingestion,
       functions: {
         memoryMegabytes: config.functions.memoryMegabytes,
@@ -213,6 +217,7 @@ function outputsOf(pipeline: EtlPipeline, { region }: Place): Record<string, unk
       database: "warehouse",
       ...(warehouse.biRole && { biRole: warehouse.biRole.arn }),
     },
+    ...(pipeline.fraud && { trainFraud: pipeline.fraud.trainCommand }),
     ...(pipeline.restApi && { events: pulumi.interpolate`${pipeline.restApi.url}/events` }),
     dashboard: `${console_}/cloudwatch/home?region=${region}#dashboards/dashboard/${monitoring.dashboardName}`,
     ...(workflow && {

@@ -53,6 +53,7 @@ const shown: Readonly<Record<string, string>> = {
   "aws:cloudwatch/metricAlarm:MetricAlarm": "alarms",
   "aws:dynamodb/table:Table": "DynamoDB table",
   "aws:ec2/vpcEndpoint:VpcEndpoint": "VPC endpoints",
+  "aws:emrserverless/application:Application": "EMR Serverless application",
   "aws:glue/catalogDatabase:CatalogDatabase": "Glue databases",
   "aws:glue/connection:Connection": "Glue connections",
   "aws:glue/job:Job": "Glue jobs",

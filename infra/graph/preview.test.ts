@@ -34,7 +34,7 @@ describe("the stock Node.js runtime", function () {
     const unknownPolicies = resources.filter(({ inputs }) => inputs.policy === unknownValue);
     const concerns = new Set(unknownPolicies.map(({ urn }) => urn.split(/::securecart-dev-|-/).at(-1)));
     expect([...concerns]).to.have.members([
-      ...["keys", "runtime", "start", "load", "query", "warehouse", "stream", "events", "put"],
+      ...["keys", "runtime", "start", "load", "query", "warehouse", "stream", "events", "put", "fraud"],
       ...["landing", "staging", "curated", "quarantine", "artifacts"],
     ]);
   });

@@ -93,6 +93,13 @@ const byType: Readonly<Record<string, Compute>> = {
     const arn = `arn:${partition}:iam::${accountId}:oidc-provider/${text(inputs, "url", name).replace("https://", "")}`;
     return { id: arn, outputs: { arn } };
   },
+  "aws:emrserverless/application:Application": ({ urn, place: { partition, region, accountId } }) => {
+    const id = `00f${hex(urn, 13)}`;
+    return {
+      id,
+      outputs: { arn: `arn:${partition}:emr-serverless:${region}:${accountId}:/applications/${id}` },
+    };
+  },
   "aws:cloudwatch/logGroup:LogGroup": named("logs", "log-group:"),
   "aws:cloudwatch/metricAlarm:MetricAlarm": named("cloudwatch", "alarm:"),
   "aws:cloudwatch/compositeAlarm:CompositeAlarm": named("cloudwatch", "alarm:", "alarmName"),

@@ -79,6 +79,11 @@ export function writeArea(arns: Arns, area: Area): Statement[] {
   ];
 }
 
+/** Writes objects of an area whole, and neither reads nor removes one. */
+export function putObjects(arns: Arns, area: Area): Statement {
+  return { sid: sid("put", area.zone), actions: ["s3:PutObject"], resources: objectsOf(arns, area) };
+}
+
 /** Uses a key through services that keep data with it (`s3`, `dynamodb`, …), and for nothing else. */
 export function useKeyThrough(
   arns: Arns,

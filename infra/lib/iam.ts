@@ -43,6 +43,7 @@ export function policyDocument(statements: readonly Statement[]): pulumi.Output<
 /** Services that state the account they act for when they assume a role; the others would be locked out by asking. */
 const statesSourceAccount = new Set([
   "databrew.amazonaws.com",
+  "emr-serverless.amazonaws.com",
   "glue.amazonaws.com",
   "scheduler.amazonaws.com",
   "states.amazonaws.com",

@@ -32,6 +32,12 @@ export const workloadActions = [
   "ec2:DescribeVpcAttribute",
   "ec2:DescribeVpcEndpoints",
   "ec2:UnassignPrivateIpAddresses",
+  "emr-serverless:CancelJobRun",
+  "emr-serverless:GetJobRun",
+  "emr-serverless:StartJobRun",
+  "events:DescribeRule",
+  "events:PutRule",
+  "events:PutTargets",
   "glue:BatchCreatePartition",
   "glue:BatchStopJobRun",
   "glue:CreateTable",
@@ -51,6 +57,7 @@ export const workloadActions = [
   "kinesis:ListShards",
   "kinesis:PutRecord",
   "kms:Decrypt",
+  "kms:DescribeKey",
   "kms:Encrypt",
   "kms:GenerateDataKey",
   "lambda:InvokeFunction",
@@ -82,6 +89,7 @@ export const workloadActions = [
   "s3:ListMultipartUploadParts",
   "s3:PutObject",
   "secretsmanager:GetSecretValue",
+  "sns:Publish",
   "sqs:SendMessage",
   "states:StartExecution",
   "xray:PutTelemetryRecords",
@@ -115,7 +123,7 @@ export class Boundary extends pulumi.ComponentResource {
       {
         name: `${name}-boundary`,
         description: `The most that a role of ${name} can ever do`,
-        policy: policyDocument([withinAccount(arns)]),
+        policy: policyDocument([withinAccount(arns), passJobRole(name, arns)]),
       },
       { parent: this },
     );
@@ -173,6 +181,16 @@ function withinAccount(arns: Arns): Statement {
         "aws:ResourceAccount": arns.place.apply(({ accountId }) => accountId),
       },
     },
+  };
+}
+
+/** A role of a job that one workload starts with it; nothing else can be handed on. */
+function passJobRole(name: string, arns: Arns): Statement {
+  return {
+    sid: "PassJobRole",
+    actions: ["iam:PassRole"],
+    resources: [arns.iam(`role/${name}-fraud-score`)],
+    conditions: { StringEquals: { "iam:PassedToService": "emr-serverless.amazonaws.com" } },
   };
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { createArtifactObject, uriOf } from "../lib/artifact-object.ts";
 import {
   commitCatalog,
   createTables,
@@ -17,6 +18,7 @@ import {
 } from "../lib/grants.ts";
 import { type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
+import { lakeSettings } from "../lib/spark.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
 import { type Artifact, packagePython, sha256 } from "../package/artifacts.ts";
 import { type CatalogZone, quarantineTable } from "./catalog.ts";
@@ -155,8 +157,8 @@ export interface DeployedJob {
 export class Batch extends pulumi.ComponentResource {
   readonly jobs: Readonly<Partial<Record<JobName, DeployedJob>>>;
   readonly securityConfiguration: aws.glue.SecurityConfiguration;
-  /** `s3://…/contracts.json` */
-  readonly contractsUri: pulumi.Output<string>;
+  /** `s3://` addresses of what Spark jobs elsewhere need too. */
+  readonly shared: Readonly<Record<"contracts" | "library" | "geoDatabase", pulumi.Output<string>>>;
   readonly nodes: { readonly code: Readonly<Record<string, aws.s3.BucketObjectv2>> };
 
   constructor(name: string, args: BatchArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -177,7 +179,7 @@ export class Batch extends pulumi.ComponentResource {
       `code/geo-whois-asn-country-${args.geoDatabase.sha256.slice(0, 16)}.mmdb`,
       args.geoDatabase.file,
     );
-    this.contractsUri = uriOf(contracts);
+    this.shared = { contracts: uriOf(contracts), library: uriOf(library), geoDatabase: uriOf(geo) };
     this.jobs = Object.fromEntries(
       args.jobs.map((job) => [job, createJob(job, scripts[job] ?? "", this.securityConfiguration)]),
     );
@@ -214,16 +216,11 @@ export class Batch extends pulumi.ComponentResource {
     }
 
     function upload(kind: string, key: string, source: pulumi.asset.Asset): aws.s3.BucketObjectv2 {
-      return new aws.s3.BucketObjectv2(
+      const { dataKeyArn } = args;
+      return createArtifactObject(
         `${name}-${kind}`,
-        {
-          bucket: args.bucketNames.artifacts,
-          key,
-          source,
-          serverSideEncryption: "aws:kms",
-          kmsKeyId: args.dataKeyArn,
-        },
-        { parent },
+        { bucket: args.bucketNames.artifacts, key, source, dataKeyArn },
+        parent,
       );
     }
 
@@ -233,10 +230,6 @@ export class Batch extends pulumi.ComponentResource {
 
     function uploadText(kind: string, key: string, text: string): aws.s3.BucketObjectv2 {
       return upload(kind, key, new pulumi.asset.StringAsset(text));
-    }
-
-    function uriOf(object: aws.s3.BucketObjectv2): pulumi.Output<string> {
-      return pulumi.interpolate`s3://${object.bucket}/${object.key}`;
     }
 
     function createJob(job: JobName, script: string, security: aws.glue.SecurityConfiguration): DeployedJob {
@@ -326,7 +319,11 @@ export class Batch extends pulumi.ComponentResource {
         "--additional-python-modules": uriOf(wheels),
         "--python-modules-installer-option": "--no-index",
         "--datalake-formats": "iceberg",
-        "--conf": sparkSettings(),
+        "--conf": lakeSettings(args.bucketNames).apply((settings) =>
+          Object.entries(settings)
+            .map(([key, value]) => `${key}=${value}`)
+            .join(" --conf "),
+        ),
         "--TempDir": pulumi.interpolate`s3://${args.bucketNames.artifacts}/temporary/`,
         "--job-bookmark-option": "job-bookmark-disable",
         "--enable-glue-datacatalog": "",
@@ -359,28 +356,6 @@ export class Batch extends pulumi.ComponentResource {
       if (arn === undefined)
         throw new pulumi.RunError(`${name}: 'streamArns' has no ${stream}, which a job reads`);
       return arn;
-    }
-
-    /** Extensions and catalogs, which Spark reads when its JVM starts: they cannot be given with a run. */
-    function sparkSettings(): pulumi.Output<string> {
-      const catalog = (zone: "staging" | "curated"): pulumi.Output<string>[] => [
-        pulumi.interpolate`spark.sql.catalog.${zone}=org.apache.iceberg.spark.SparkCatalog`,
-        pulumi.interpolate`spark.sql.catalog.${zone}.type=glue`,
-        pulumi.interpolate`spark.sql.catalog.${zone}.warehouse=s3://${args.bucketNames[zone]}/tables`,
-        pulumi.interpolate`spark.sql.catalog.${zone}.io-impl=org.apache.iceberg.aws.s3.S3FileIO`,
-      ];
-      const settings = [
-        pulumi.output(
-          "spark.sql.extensions=org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-        ),
-        ...catalog("staging"),
-        ...catalog("curated"),
-        pulumi.output("spark.sql.session.timeZone=UTC"),
-        pulumi.output("spark.sql.ansi.enabled=false"),
-        pulumi.output("spark.sql.parquet.compression.codec=zstd"),
-        pulumi.output("spark.sql.sources.partitionOverwriteMode=dynamic"),
-      ];
-      return pulumi.all(settings).apply((all) => all.join(" --conf "));
     }
 
     function createRole(

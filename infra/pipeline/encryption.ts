@@ -22,6 +22,7 @@ export interface EncryptionArgs {
 /** Services through which data is kept; the key works for nothing else in the account. */
 const dataServices = [
   "dynamodb",
+  "emr-serverless",
   "glue",
   "kinesis",
   "lambda",
@@ -99,13 +100,14 @@ export class Encryption extends pulumi.ComponentResource {
       grantsForServices(["dynamodb", "glue", "redshift", "redshift-serverless", "lambda"]),
       useByService("Notifications", ["events.amazonaws.com", "s3.amazonaws.com"]),
       exportLogs(),
+      workerDisks(),
       // Glue has one key for all that a job writes, its logs included.
       logGroups("JobLogGroups", `/aws-glue/jobs/${name}-*`),
     ]);
     this.logsKey = createKey("logs", "Logs, alarms and traces", [
       logGroups("LogGroups", `*${name}*`),
       useByService("Alarms", ["cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"]),
-      useThroughServices(["logs", "sns", "s3"]),
+      useThroughServices(["emr-serverless", "logs", "sns", "s3"]),
       useByOwnRoles(),
     ]);
     this.secretsKey = createKey("secrets", "Passwords and other secrets", [
@@ -216,6 +218,21 @@ export class Encryption extends pulumi.ComponentResource {
         conditions: {
           StringEquals: { "aws:SourceAccount": account },
           ArnLike: { "aws:SourceArn": arns.regional("logs", "*") },
+        },
+      };
+    }
+
+    // https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/disk-encryption-cmk.html
+    function workerDisks(): Statement {
+      return {
+        sid: "WorkerDisks",
+        principals: { Service: "emr-serverless.amazonaws.com" },
+        actions: ["kms:Decrypt", "kms:GenerateDataKey"],
+        resources: ["*"],
+        conditions: {
+          StringEquals: { "aws:SourceAccount": account },
+          // An application's id is known only when it exists, which it does after its key.
+          ArnLike: { "aws:SourceArn": arns.regional("emr-serverless", "/applications/*") },
         },
       };
     }

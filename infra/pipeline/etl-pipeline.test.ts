@@ -118,15 +118,17 @@ describe("EtlPipeline in its stacks", () => {
       it("bounds every role but CI's, and gives none more than the boundary lets through", () => {
         const graph = graphOf(stack);
         const boundary = `arn:aws:iam::${graph.place.accountId}:policy/securecart-${stack}-boundary`;
-        const policy = one(graph, "aws:iam/policy:Policy", `securecart-${stack}-boundary`).urn;
+        const policy = one(graph, "aws:iam/policy:Policy", `securecart-${stack}-boundary`);
+        const withinBounds = statementsOf(policy.inputs.policy).flatMap(({ actions }) => actions);
+        expect(withinBounds).to.have.members([...workloadActions, "iam:PassRole"]);
         for (const { name, inputs, propertyDependencies } of ofType(graph, roleType)) {
           if (name === `securecart-${stack}-deploy`) continue;
           expect(inputs.permissionsBoundary, name).to.equal(boundary);
           // IAM refuses a role whose boundary is not there yet.
-          expect(propertyDependencies.permissionsBoundary, name).to.deep.equal([policy]);
+          expect(propertyDependencies.permissionsBoundary, name).to.deep.equal([policy.urn]);
           const beyond = rightsOf(graph, name)
             .flatMap(({ actions }) => actions)
-            .filter((action) => !workloadActions.some((known) => known === action));
+            .filter((action) => !withinBounds.includes(action));
           expect(beyond, name).to.deep.equal([]);
         }
       });
@@ -155,6 +157,10 @@ describe("EtlPipeline in its stacks", () => {
           ...ofType(graph, "aws:glue/job:Job").map(({ inputs }) => inputs.roleArn),
           ...ofType(graph, "aws:lambda/function:Function").map(({ inputs }) => inputs.role),
           ...ofType(graph, "aws:sfn/stateMachine:StateMachine").map(({ inputs }) => inputs.roleArn),
+          ...["score", "train"].map((job) => {
+            const role = one(graph, roleType, `securecart-${stack}-fraud-${job}`);
+            return graph.computed[role.urn]?.arn;
+          }),
         ];
         expect(roles.length).to.be.greaterThan(15);
         expect(new Set(roles).size).to.equal(roles.length);
@@ -176,16 +182,18 @@ describe("EtlPipeline in its stacks", () => {
         const inside = [
           ...ofType(graph, "aws:glue/job:Job").map(({ inputs }) => String(inputs.roleArn)),
           ...ofType(graph, "aws:lambda/function:Function").map(({ inputs }) => String(inputs.role)),
+          `securecart-${stack}-fraud-score`,
         ].map((arn) => arn.split("/").at(-1) ?? "");
         const endpointOf: Record<string, string> = { cloudwatch: "monitoring", kinesis: "kinesis-streams" };
         // Lambda itself, not the function, writes logs, sends traces and failures, and makes network interfaces.
-        const outside = new Set(["ec2", "kms", "logs", "sqs", "xray"]);
+        const outside = new Set(["ec2", "kms", "logs", "sqs"]);
         const wanted = new Map<string, Set<string>>();
-        for (const action of inside
-          .flatMap((role) => rightsOf(graph, role))
-          .flatMap(({ actions }) => actions)) {
+        for (const [role, action] of inside.flatMap((role) =>
+          rightsOf(graph, role).flatMap(({ actions }) => actions.map((action) => [role, action] as const)),
+        )) {
           const service = action.split(":")[0] ?? "";
-          if (outside.has(service)) continue;
+          // The fraud job sends its segments itself.
+          if (outside.has(service) || (service === "xray" && !role.includes("-fraud-"))) continue;
           const endpoint = endpointOf[service] ?? service;
           wanted.set(endpoint, (wanted.get(endpoint) ?? new Set()).add(action));
         }
@@ -218,6 +226,8 @@ describe("EtlPipeline in its stacks", () => {
           "redshift-data",
           "s3",
           "secretsmanager",
+          "sns",
+          "xray",
         ]);
       });
     });
@@ -271,7 +281,7 @@ describe("EtlPipeline in its stacks", () => {
     expect(text).to.contain("Vpc securecart-prod (children made by a plugin)");
     expect(text).to.match(/s3\.Bucket securecart-prod-landing \(protected, retained\)/);
     expect(text).to.match(/\d+ resources in \d+ components/);
-    expect(text).to.match(/fraud: scoring on EMR Serverless \(infra\/pipeline\/fraud\.ts\)/);
+    expect(text).to.contain("emrserverless.Application securecart-prod-fraud");
   });
 
   it("adds the Superstore contract's folder, table and load, and changes nothing else", async () => {
@@ -389,6 +399,7 @@ describe("EtlPipeline as a component", () => {
     contracts = await loadAll([contractsDir]);
     contractsJson = JSON.stringify(await contractsBundle([contractsDir]));
   });
+  const fraudEnvironment = { name: "emr.tar.gz", asset: new pulumi.asset.StringAsset("packages") };
   const geoDatabase = fileArtifact(import.meta.filename);
   const args = (more: Partial<EtlPipelineArgs> = {}): EtlPipelineArgs => ({
     place,
@@ -396,6 +407,7 @@ describe("EtlPipeline as a component", () => {
     contractsJson,
     geoDatabase,
     wheels: { name: "wheels.zip", asset: new pulumi.asset.StringAsset("wheels") },
+    fraudEnvironment,
     schedule: { expression: "rate(1 day)" },
     monitoring: { monthlyBudgetUsd: 100 },
     ...more,
@@ -483,6 +495,14 @@ describe("EtlPipeline as a component", () => {
         maxWorkers: 1021,
         maintenanceWindow: "window-mark",
       },
+      fraud: {
+        maxVcpus: 1025,
+        maxMemoryGb: 1026,
+        idleMinutes: 1027,
+        slowAfterMinutes: 1028,
+        reviewers: ["reviewer-mark@example.com"],
+      },
+      fraudEnvironment: { name: "environment-mark.tar.gz", asset: new pulumi.asset.StringAsset("packages") },
       ingestion: {
         producers: ["arn:aws:iam::111122223333:role/producer-mark"],
         requestsPerSecond: 1022,
@@ -518,6 +538,7 @@ describe("EtlPipeline as a component", () => {
           stream: { enforceConsumerDeletion: true },
         },
         batch: { job: { description: "job-mark" } },
+        fraud: { application: { releaseLabel: "release-mark" } },
         functions: { function: { description: "function-mark" } },
         ingestion: { mapping: { startingPosition: "position-mark" } },
         restApi: { stage: { documentationVersion: "stage-mark" } },
@@ -549,14 +570,25 @@ describe("EtlPipeline as a component", () => {
     const marks = [
       ...new Set(
         JSON.stringify([
-          { ...base, contracts: [], contractsJson: "", safety: {}, wheels: base.wheels.name },
+          {
+            ...base,
+            contracts: [],
+            contractsJson: "",
+            safety: {},
+            wheels: base.wheels.name,
+            fraudEnvironment: "environment-mark.tar.gz",
+          },
           created,
         ]).match(/[\w./@:-]*mark[\w./@-]*|\b10[012]\d\b|10\.\d+\.0\.0\/16/g),
       ),
     ];
     expect(marks.length).to.be.greaterThan(50);
     const inMilliseconds = ["1011", "1024"];
-    expect(marks.filter((mark) => !first.includes(mark) && !inMilliseconds.includes(mark))).to.deep.equal([]);
+    const converted = [...inMilliseconds, "1028"];
+    expect(marks.filter((mark) => !first.includes(mark) && !converted.includes(mark))).to.deep.equal([]);
+    expect(first, "fraud.slowAfterMinutes, in periods of five").to.contain(
+      `"evaluationPeriods":${Math.ceil(1028 / 5)}`,
+    );
     for (const mark of inMilliseconds) expect(first).to.contain(String(Number(mark) * 60_000));
     expect(first, "stream.keepRunning").to.contain(String.raw`\"start\":false`);
     expect(first, "transform.sources.stream").to.contain('"enforceConsumerDeletion":true');
@@ -587,6 +619,18 @@ describe("EtlPipeline as a component", () => {
     expect(
       declared.filter((argument) => argument !== "network" && !Object.hasOwn(base, argument)),
     ).to.deep.equal([]);
+  });
+
+  it("scores only where contracts have scores, and then needs the packages of the jobs", async () => {
+    const { fraudEnvironment: _, ...without } = args();
+    const error = await failureOf(() => new EtlPipeline("shop", without));
+    expect(error.message).to.contain("'npm run package' builds them");
+    const fewer = contracts.filter((contract) => contract.name !== "fraud_scores");
+    const graph = await record(() => new EtlPipeline("shop", { ...without, contracts: fewer }));
+    expect(ofType(graph, "aws:emrserverless/application:Application")).to.deep.equal([]);
+    expect(one(graph, "aws:sfn/stateMachine:StateMachine", "shop").inputs.definition).not.to.contain(
+      "ScoreFraud",
+    );
   });
 
   it("refuses a name that buckets could not carry", async () => {

@@ -20,6 +20,7 @@ import {
 } from "./batch.ts";
 import { Catalog, parquetTables, quarantineTable } from "./catalog.ts";
 import { Encryption } from "./encryption.ts";
+import { Fraud, type FraudArgs, type FraudSize, fraudServices, scoresContract } from "./fraud.ts";
 import {
   bundleSpecOf,
   functionFolders,
@@ -90,6 +91,14 @@ export interface EtlPipelineArgs {
       /** Whether the job is started when it is not running. @default true */
       readonly keepRunning?: boolean;
     };
+  /** Where contracts have fraud scores: the application that scores and trains. */
+  readonly fraud?: FraudSize &
+    Pick<FraudArgs, "reviewers"> & {
+      /** Minutes that a job may run before it counts as slow. @default 30 */
+      readonly slowAfterMinutes?: number;
+    };
+  /** Python packages of the fraud jobs. Needed where contracts have fraud scores. */
+  readonly fraudEnvironment?: FraudArgs["environment"];
   /** API event logs: a REST API into Kinesis, and the function that makes rows of them. @default none */
   readonly ingestion?:
     | (Pick<RestApiArgs, "producers" | "requestsPerSecond" | "burst" | "webAclArn"> &
@@ -132,6 +141,7 @@ export interface EtlPipelineArgs {
     readonly catalog?: ConstructorParameters<typeof Catalog>[1]["transform"];
     readonly sources?: ConstructorParameters<typeof Sources>[1]["transform"];
     readonly batch?: BatchArgs["transform"];
+    readonly fraud?: FraudArgs["transform"];
     readonly functions?: FunctionDefaults["transform"];
     readonly ingestion?: IngestionArgs["transform"];
     readonly restApi?: RestApiArgs["transform"];
@@ -180,6 +190,8 @@ export class EtlPipeline extends pulumi.ComponentResource {
   readonly lakeMigration: LakeMigration | undefined;
   /** Undefined where it is switched off, or while its job is missing. */
   readonly stream: Stream | undefined;
+  /** Undefined where contracts have no fraud scores. */
+  readonly fraud: Fraud | undefined;
   readonly monitoring: Monitoring;
   /** What waits for its file. */
   readonly missing: readonly Missing[];
@@ -201,6 +213,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
     const bundles = bundleFunctions(bundleSpecs());
     const tables = sourceTables(args.contracts);
     const streams = createdStreams();
+    const scores = args.contracts.some((each) => each.name === scoresContract);
     // One a contract, so that a change says in a preview whose table and load it makes anew.
     const contractHashes = {
       contracts: sha256(args.contractsJson),
@@ -234,12 +247,13 @@ export class EtlPipeline extends pulumi.ComponentResource {
     this.batch = createBatch(this.catalog, this.sources);
     this.lakeMigration = migrateLake(this.batch);
     this.stream = createStream(this.batch, this.lakeMigration);
+    this.fraud = createFraud(this.catalog, this.batch);
     this.functions = createFunctions(this.ledger, this.sources);
     this.ingestion = createIngestion(this.catalog, this.sources);
     this.restApi = createRestApi(this.baseline, this.sources);
     this.lowCode = createLowCode();
     this.warehouse = createWarehouse(this.network);
-    this.workflow = createWorkflow(this.functions, this.batch, this.lowCode, this.sources, this.warehouse);
+    this.workflow = createWorkflow(this);
     this.monitoring = createMonitoring(this);
     this.missing = present.missing;
     this.registerOutputs({ landingBucket: bucketNames.landing, missing: this.missing });
@@ -380,6 +394,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
         warehouseServices,
         ...(streams.includes("clickstream") ? [streamServices, streamingServices] : []),
         ...(streams.includes("apiEvents") ? [ingestionServices] : []),
+        ...(scores ? [fraudServices] : []),
         ...(hasRecipes ? [lowCodeServices] : []),
       ];
       for (const [service, actions] of parts.flatMap((part) => Object.entries(part))) {
@@ -515,6 +530,33 @@ export class EtlPipeline extends pulumi.ComponentResource {
       );
     }
 
+    function createFraud(catalog: Catalog, batch: Batch): Fraud | undefined {
+      if (!scores) return undefined;
+      if (!args.fraudEnvironment) {
+        throw new pulumi.RunError(
+          `${name}: the contract ${scoresContract} needs 'fraudEnvironment', the Python packages of its jobs; 'npm run package' builds them`,
+        );
+      }
+      const { reviewers, slowAfterMinutes: _, ...size } = args.fraud ?? {};
+      return new Fraud(
+        name,
+        {
+          place,
+          size,
+          bucketNames,
+          databaseNames: catalog.databaseNames,
+          ...keys,
+          logRetentionDays,
+          network: placement,
+          shared: batch.shared,
+          environment: args.fraudEnvironment,
+          permissionsBoundary,
+          ...given({ reviewers, transform: transform.fraud }),
+        },
+        { parent },
+      );
+    }
+
     function createFunctions(ledger: Ledger, sources: Sources): Functions {
       return new Functions(
         name,
@@ -630,13 +672,8 @@ export class EtlPipeline extends pulumi.ComponentResource {
       );
     }
 
-    function createWorkflow(
-      functions: Functions,
-      batch: Batch,
-      lowCode: LowCode,
-      sources: Sources,
-      warehouse: Warehouse,
-    ): Workflow | undefined {
+    function createWorkflow(pipeline: EtlPipeline): Workflow | undefined {
+      const { functions, batch, fraud, lowCode, sources, warehouse } = pipeline;
       const functionArns = complete(functionNames, (each) => functions.functions[each]?.arn);
       const workflowJobs = jobNames.filter(
         (job): job is WorkflowJob => job !== "migrate" && job !== "clickstream",
@@ -653,6 +690,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
           functionArns,
           jobNames: deployed,
           recipeJobs: lowCode.jobNames,
+          fraud: fraud?.scoring,
           landingBucket: bucketNames.landing,
           dropPrefixes: args.contracts
             .flatMap(({ source }) => (source?.kind === "csv" ? [source.prefix] : []))
@@ -708,6 +746,15 @@ export class EtlPipeline extends pulumi.ComponentResource {
               ...(pipeline.stream && { "keep-running": pipeline.stream.nodes.keeper.function.name }),
             },
             apis: pipeline.restApi ? [pipeline.restApi.apiName] : [],
+            ...(pipeline.fraud && {
+              applications: {
+                fraud: {
+                  name: pipeline.fraud.application.name,
+                  id: pipeline.fraud.application.id,
+                  slowAfterMinutes: args.fraud?.slowAfterMinutes ?? 30,
+                },
+              },
+            }),
             machines: workflow ? [{ name: workflow.machine.name, arn: workflow.arn }] : [],
             failureQueues: [failures.name],
             workgroups: [warehouse.workgroupName],

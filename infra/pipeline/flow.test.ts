@@ -2,13 +2,14 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import type { FunctionDefaults } from "../lib/private-function.ts";
+import type { SparkJobNames } from "../../workflow/names.ts";
 import { renderDefinition } from "../../workflow/definition.ts";
 import { fileArtifact } from "../package/artifacts.ts";
 import { isRecord, keyArns, ofType, one, place, record, rightsOf, statementsOf } from "../testing.ts";
 import { Access, Boundary, workloadActions } from "./access.ts";
 import { AccountBaseline } from "./account-baseline.ts";
 import { LowCode } from "./low-code.ts";
-import { jobPatterns, loadPattern, Monitoring } from "./monitoring.ts";
+import { applicationPattern, jobPatterns, loadPattern, Monitoring } from "./monitoring.ts";
 import { Warehouse, type WarehouseArgs } from "./warehouse.ts";
 import { dropPattern, Workflow, type WorkflowArgs } from "./workflow.ts";
 import { matches } from "../graph/event-pattern.ts";
@@ -163,7 +164,8 @@ describe("Workflow", () => {
     expect(allowed("dynamodb:DescribeExport")).to.deep.equal([
       "arn:aws:dynamodb:eu-central-1:111122223333:table/orders/export/*",
     ]);
-    // Every kind of task in the definition has its right above.
+    // What scores is permitted below. Every other kind of task in the definition has its right above.
+    expect(allowed("emr-serverless:StartJobRun")).to.deep.equal([]);
     const machine = one(graph, "aws:sfn/stateMachine:StateMachine", "shop");
     const kinds = new Set(
       [...String(machine.inputs.definition).matchAll(/"arn:aws:states:::([a-zA-Z0-9:.-]+)"/g)].map(
@@ -178,6 +180,57 @@ describe("Workflow", () => {
       "aws-sdk:dynamodb:describeExport",
       "aws-sdk:redshiftdata:batchExecuteStatement",
       "aws-sdk:redshiftdata:describeStatement",
+    ]);
+  });
+});
+
+describe("Workflow with a job that scores", () => {
+  const scoring: SparkJobNames = {
+    applicationId: "00f1",
+    executionRoleArn: "arn:aws:iam::111122223333:role/shop-fraud-score",
+    entryPoint: "s3://shop-artifacts/code/1/fraud_score.py",
+    arguments: { "--landing": "shop-landing" },
+    sparkSubmitParameters: "--conf spark.jars=x",
+  };
+  const application = "arn:aws:emr-serverless:eu-central-1:111122223333:/applications/00f1";
+  const deploy = () =>
+    record(() => new Workflow("shop", { ...workflowArgs(), fraud: pulumi.output(scoring) }));
+
+  it("runs it as the definition says", async () => {
+    const machine = one(await deploy(), "aws:sfn/stateMachine:StateMachine", "shop");
+    const { States } = JSON.parse(String(machine.inputs.definition)) as { States: Record<string, unknown> };
+    expect(States.ScoreFraud).to.have.nested.property(
+      "Resource",
+      "arn:aws:states:::emr-serverless:startJobRun.sync",
+    );
+    expect(States.ScoreFraud).to.have.nested.property("Arguments.ExecutionRoleArn", scoring.executionRoleArn);
+    expect(States.Curate).to.have.property("Next", "ScoreFraud");
+  });
+
+  it("may start, follow and cancel its runs, hand over its role, hear of its end and use its keys", async () => {
+    const policy = one(await deploy(), "aws:iam/rolePolicy:RolePolicy", "shop-workflow-fraud");
+    const statements = statementsOf(policy.inputs.policy).map(({ actions, resources, Condition }) => [
+      actions,
+      resources,
+      ...(Condition ? [Condition.StringEquals] : []),
+    ]);
+    const use = ["kms:Decrypt", "kms:GenerateDataKey"];
+    const through = "emr-serverless.eu-central-1.amazonaws.com";
+    expect(statements).to.deep.equal([
+      [["emr-serverless:StartJobRun"], [application]],
+      [["emr-serverless:CancelJobRun", "emr-serverless:GetJobRun"], [`${application}/jobruns/*`]],
+      [
+        ["iam:PassRole"],
+        [scoring.executionRoleArn],
+        { "iam:PassedToService": "emr-serverless.amazonaws.com" },
+      ],
+      [
+        ["events:DescribeRule", "events:PutRule", "events:PutTargets"],
+        ["arn:aws:events:eu-central-1:111122223333:rule/StepFunctionsGetEventsForEMRServerlessJobRule"],
+      ],
+      [["kms:DescribeKey"], [keyArns.dataKeyArn, keyArns.logsKeyArn]],
+      [use, [keyArns.dataKeyArn], { "kms:EncryptionContext:pipeline": "shop", "kms:ViaService": through }],
+      [use, [keyArns.logsKeyArn], { "kms:ViaService": [through] }],
     ]);
   });
 });
@@ -225,6 +278,69 @@ describe("event patterns", () => {
     expect(matches(failed, event("Glue Job State Change", "other-clean", "FAILED"))).to.equal(false);
     expect(matches(slow, event("Glue Job Run Status", "shop-clean", "RUNNING"))).to.equal(true);
     expect(matches(slow, event("Glue Job State Change", "shop-clean", "RUNNING"))).to.equal(false);
+  });
+
+  it("of a failed job on EMR Serverless match it, and none of another application or state", async () => {
+    const graph = await record(
+      () =>
+        new Monitoring("shop", {
+          place,
+          logsKeyArn: keyArns.logsKeyArn,
+          watched: {
+            jobs: [],
+            functions: {},
+            machines: [],
+            failureQueues: [],
+            workgroups: [],
+            applications: { fraud: { name: "shop-fraud", id: "00f1982r1uukb925", slowAfterMinutes: 45 } },
+          },
+          monthlyBudgetUsd: 1,
+        }),
+    );
+    const rule = one(graph, "aws:cloudwatch/eventRule:EventRule", "shop-spark-failed");
+    const pattern: unknown = JSON.parse(String(rule.inputs.eventPattern));
+    expect(pattern).to.deep.equal(applicationPattern(["00f1982r1uukb925"]));
+    // As the user guide of EMR Serverless has it, "Job run state change event".
+    const event = {
+      version: "0",
+      "detail-type": "EMR Serverless Job Run State Change",
+      source: "aws.emr-serverless",
+      resources: [],
+      detail: {
+        jobRunId: "00f1cbn5g4bb0c01",
+        applicationId: "00f1982r1uukb925",
+        releaseLabel: "emr-7.13.0",
+        state: "FAILED",
+        previousState: "RUNNING",
+      },
+    };
+    expect(matches(pattern, event)).to.equal(true);
+    expect(matches(pattern, { ...event, detail: { ...event.detail, state: "CANCELLED" } })).to.equal(true);
+    const misses = [
+      ...["SUBMITTED", "SCHEDULED", "RUNNING", "SUCCESS", "CANCELLING"].map((state) => ({
+        ...event,
+        detail: { ...event.detail, state },
+      })),
+      { ...event, detail: { ...event.detail, applicationId: "00f1982r1uukb926" } },
+      { ...event, "detail-type": "EMR Serverless Application State Change" },
+      { ...event, "detail-type": "EMR Serverless Job Run Retry" },
+      { ...event, source: "aws.emr" },
+    ];
+    for (const miss of misses) expect(matches(pattern, miss), JSON.stringify(miss)).to.equal(false);
+    expect(one(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", "shop-fraud-slow").inputs).to.deep.include({
+      namespace: "AWS/EMRServerless",
+      metricName: "RunningJobs",
+      dimensions: { ApplicationId: "00f1982r1uukb925", ApplicationName: "shop-fraud" },
+      statistic: "Minimum",
+      period: 300,
+      evaluationPeriods: 9,
+      datapointsToAlarm: 9,
+      comparisonOperator: "GreaterThanThreshold",
+      threshold: 0,
+    });
+    expect(one(graph, "aws:cloudwatch/dashboard:Dashboard", "shop").inputs.dashboardBody).to.contain(
+      '"RunningJobs","ApplicationId","00f1982r1uukb925","ApplicationName","shop-fraud"',
+    );
   });
 
   it("of a failed load match it alone", () => {

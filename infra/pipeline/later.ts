@@ -1,5 +1,4 @@
 /** Parts that are not in the pipeline yet; whoever builds one takes it off this list. */
 export const laterParts = [
   { part: "ingestion: pulling a partner's API", file: "functions/partner-pull/handler.ts" },
-  { part: "fraud: scoring on EMR Serverless", file: "infra/pipeline/fraud.ts" },
 ] as const;

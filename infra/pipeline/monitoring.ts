@@ -22,6 +22,16 @@ export interface Watched {
   readonly apis?: readonly string[];
   /** Glue jobs that run for ever; a deployment stops and starts them. @default [] */
   readonly streamingJobs?: readonly pulumi.Input<string>[];
+  /** Applications of EMR Serverless by the name that their alarms get. @default {} */
+  readonly applications?: Readonly<Record<string, WatchedApplication>>;
+}
+
+/** An application of EMR Serverless; its metrics carry both its name and its id. */
+export interface WatchedApplication {
+  readonly name: pulumi.Input<string>;
+  readonly id: pulumi.Input<string>;
+  /** Minutes that a job may run before it counts as slow. */
+  readonly slowAfterMinutes: number;
 }
 
 export interface MonitoringArgs {
@@ -66,6 +76,15 @@ export function streamPattern(jobNames: pulumi.Input<pulumi.Input<string>[]>): o
   };
 }
 
+/** The event that a job on EMR Serverless failed, or was cancelled, which one that runs too long is too. */
+export function applicationPattern(applicationIds: pulumi.Input<pulumi.Input<string>[]>): object {
+  return {
+    source: ["aws.emr-serverless"],
+    "detail-type": ["EMR Serverless Job Run State Change"],
+    detail: { applicationId: applicationIds, state: ["FAILED", "CANCELLED"] },
+  };
+}
+
 /** The event that a statement in the warehouse failed; only statements that asked for events send one. */
 export function loadPattern(): object {
   return {
@@ -107,12 +126,15 @@ export class Monitoring extends pulumi.ComponentResource {
     watchWorkgroups(topicArn);
     const streams = watched.streams ?? {};
     const streamingJobs = watched.streamingJobs ?? [];
+    const applications = Object.entries(watched.applications ?? {});
     watchStreams(topicArn);
     watchApis(topicArn);
+    watchApplications(topicArn);
     const rules = {
       ...(watched.jobs.length > 0 && watchJobs(topicArn)),
       ...(watched.workgroups.length > 0 && watchLoads(topicArn)),
       ...(streamingJobs.length > 0 && watchStreamingJobs(topicArn)),
+      ...(applications.length > 0 && watchSparkRuns(topicArn)),
     };
     createDashboard();
     createBudget();
@@ -313,6 +335,33 @@ export class Monitoring extends pulumi.ComponentResource {
       };
     }
 
+    function watchApplications(topicArn: pulumi.Output<string>): void {
+      for (const [own, { name: ApplicationName, id: ApplicationId, slowAfterMinutes }] of applications) {
+        const periods = Math.ceil(slowAfterMinutes / 5);
+        alarm(`${own}-slow`, topicArn, {
+          namespace: "AWS/EMRServerless",
+          metricName: "RunningJobs",
+          dimensions: { ApplicationId, ApplicationName },
+          statistic: "Minimum",
+          // There is no metric of a run's duration: a job was running in each of so many periods.
+          evaluationPeriods: periods,
+          datapointsToAlarm: periods,
+          alarmDescription: pulumi.interpolate`A job of ${ApplicationName} takes longer than usual. Its trace in X-Ray shows which stage.`,
+        });
+      }
+    }
+
+    function watchSparkRuns(topicArn: pulumi.Output<string>): Record<string, aws.cloudwatch.EventRule> {
+      return {
+        sparkFailed: tell(
+          "spark-failed",
+          "A job on EMR Serverless failed or was cancelled",
+          applicationPattern(applications.map(([, { id }]) => id)),
+          topicArn,
+        ),
+      };
+    }
+
     function watchJobs(topicArn: pulumi.Output<string>): Record<string, aws.cloudwatch.EventRule> {
       const patterns = jobPatterns([...watched.jobs]);
       return {
@@ -426,6 +475,24 @@ export class Monitoring extends pulumi.ComponentResource {
                   each,
                 ]),
               ),
+              ...(applications.length > 0
+                ? [
+                    widget(
+                      "EMR Serverless: jobs that run",
+                      12,
+                      12,
+                      applications.map(([, { name: ApplicationName, id }]) => [
+                        "AWS/EMRServerless",
+                        "RunningJobs",
+                        "ApplicationId",
+                        id,
+                        "ApplicationName",
+                        ApplicationName,
+                        { stat: "Maximum" },
+                      ]),
+                    ),
+                  ]
+                : []),
               ...(Object.keys(streams).length > 0
                 ? [
                     widget(

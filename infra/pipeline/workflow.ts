@@ -1,12 +1,13 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { renderDefinition } from "../../workflow/definition.ts";
-import type { WorkflowNames } from "../../workflow/names.ts";
+import type { SparkJobNames, WorkflowNames } from "../../workflow/names.ts";
 import { useKeyThrough, sendTraces } from "../lib/grants.ts";
 import { type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { createSchedule, deliveryOf, triggerRole, type When } from "../lib/trigger.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
+import { encryptDisks } from "./fraud.ts";
 import type { FunctionName } from "./functions.ts";
 
 /** Jobs that the workflow starts, by the name it knows them by. */
@@ -20,6 +21,8 @@ export interface WorkflowArgs {
   readonly jobNames: Readonly<Record<WorkflowJob, pulumi.Input<string>>>;
   /** Names of the DataBrew jobs by dataset. */
   readonly recipeJobs: Readonly<Record<string, pulumi.Input<string>>>;
+  /** The job that scores transactions. Without it the workflow does not score. */
+  readonly fraud?: pulumi.Output<SparkJobNames> | undefined;
   readonly landingBucket: pulumi.Input<string>;
   /** DynamoDB tables whose exports the workflow starts. */
   readonly tableArns: readonly pulumi.Input<string>[];
@@ -103,6 +106,7 @@ export class Workflow extends pulumi.ComponentResource {
         partition: arns.place.apply(({ partition }) => partition),
         functions: args.functionArns,
         jobs: args.jobNames,
+        ...(args.fraud && { fraud: args.fraud }),
         recipeJobs: args.recipeJobs,
         landingBucket: args.landingBucket,
         exportKeyArn: args.dataKeyArn,
@@ -173,6 +177,7 @@ export class Workflow extends pulumi.ComponentResource {
             ],
             exports: exportStatements(),
             load: loadStatements(),
+            fraud: args.fraud ? fraudStatements(args.fraud) : [],
             keys: [
               useKeyThrough(arns, args.dataKeyArn, ["dynamodb", "s3"]),
               {
@@ -228,6 +233,39 @@ export class Workflow extends pulumi.ComponentResource {
           actions: ["s3:AbortMultipartUpload", "s3:PutObject"],
           resources: [arns.objects(args.landingBucket, "dynamodb-exports/")],
         },
+      ];
+    }
+
+    /** https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr-serverless.html */
+    function fraudStatements(job: pulumi.Output<SparkJobNames>): Statement[] {
+      const application = arns.regional(
+        "emr-serverless",
+        pulumi.interpolate`/applications/${job.applicationId}`,
+      );
+      const through = arns.viaService("emr-serverless");
+      return [
+        { sid: "StartScoring", actions: ["emr-serverless:StartJobRun"], resources: [application] },
+        {
+          sid: "FollowScoring",
+          actions: ["emr-serverless:CancelJobRun", "emr-serverless:GetJobRun"],
+          resources: [pulumi.interpolate`${application}/jobruns/*`],
+        },
+        {
+          sid: "PassJobRole",
+          actions: ["iam:PassRole"],
+          resources: [job.executionRoleArn],
+          conditions: { StringEquals: { "iam:PassedToService": "emr-serverless.amazonaws.com" } },
+        },
+        {
+          // Step Functions hears of a run's end through a rule that it keeps in the account.
+          sid: "HearOfEnd",
+          actions: ["events:DescribeRule", "events:PutRule", "events:PutTargets"],
+          resources: [arns.regional("events", "rule/StepFunctionsGetEventsForEMRServerlessJobRule")],
+        },
+        // Who submits a job has to be able to use its keys: EMR Serverless tries them out, and refuses the job otherwise.
+        { sid: "LookAtKeys", actions: ["kms:DescribeKey"], resources: [args.dataKeyArn, args.logsKeyArn] },
+        encryptDisks(arns, name, args.dataKeyArn, through),
+        useKeyThrough(arns, args.logsKeyArn, ["emr-serverless"], "logs"),
       ];
     }
 

@@ -2,7 +2,18 @@
 import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
 import { actionNamed, matches } from "./actions.ts";
 import type { PolicyStatement } from "./document.ts";
-import { actionsOf, isDeployer, names, restrictingKeys, roleType, trustOf, unionOf } from "./union.ts";
+import {
+  actionsOf,
+  assumedOnlyBy,
+  isDeployer,
+  names,
+  passesExactly,
+  passesTo,
+  restrictingKeys,
+  roleType,
+  trustOf,
+  unionOf,
+} from "./union.ts";
 import type { Reader } from "../reader.ts";
 import type { StackView } from "../stack.ts";
 
@@ -142,12 +153,48 @@ function contained(path: Path, union: readonly PolicyStatement[], stack: StackVi
 const assumedByService = (role: Reader): boolean =>
   trustOf(role).some(({ effect, principals }) => effect === "Allow" && "Service" in principals);
 
+/** Whether the union opens a path: all its actions, and a role that may be passed to its service. */
+const open = (path: Path, union: readonly PolicyStatement[]): boolean =>
+  path.actions.every((action) => has(union, action)) &&
+  (path.service === undefined || passed(union, path.service).length > 0);
+
+const passed = (union: readonly PolicyStatement[], service: string): readonly PolicyStatement[] =>
+  given(union, "iam:PassRole").filter((statement) => passesTo(statement, service));
+
+/**
+ * Whether a state machine does no more than start a job with the role that was made for the job, which is the one way
+ * to start it: Step Functions alone has the machine's role, every role that it passes is named, bounded, trusted by the
+ * job's service alone, and opens no path of its own.
+ */
+function startsItsJob(
+  path: Path,
+  role: Reader,
+  union: readonly PolicyStatement[],
+  stack: StackView,
+): boolean {
+  const { service } = path;
+  if (service === undefined || !path.actions.includes("emr-serverless:StartJobRun")) return false;
+  if (assumedOnlyBy(role)?.join() !== "states.amazonaws.com") return false;
+  const passing = passed(union, service);
+  if (!passing.every(passesExactly)) return false;
+  return passing
+    .flatMap(({ resources }) => resources)
+    .every((arn) => {
+      const job = stack.ofType(roleType).find((each) => arn.endsWith(`:role/${stack.physicalName(each)}`));
+      return (
+        job?.has("permissionsBoundary") === true &&
+        assumedOnlyBy(job)?.join() === service &&
+        !paths.some((own) => open(own, unionOf(job, stack)))
+      );
+    });
+}
+
 const noEscalation: Check = (role, stack) => {
   const union = unionOf(role, stack);
   const deployer = isDeployer(role);
   const defects: Defect[] = [];
   for (const path of paths) {
-    if (!path.actions.every((action) => has(union, action))) continue;
+    if (!open(path, union) || startsItsJob(path, role, union, stack)) continue;
     if (deployer && contained(path, union, stack)) continue;
     defects.push({
       detail: `Path::${path.id}`,
@@ -170,9 +217,7 @@ const noChain: Check = (role, stack) => {
       matches(pattern, `${pattern.slice(0, pattern.indexOf(":role/"))}:role/${name}`),
     );
     if (!reachable) continue;
-    const more = paths.filter(
-      ({ actions }) => actions.every((action) => has(unionOf(other, stack), action)) && !isDeployer(role),
-    );
+    const more = paths.filter((path) => open(path, unionOf(other, stack)) && !isDeployer(role));
     if (more.length > 0 || isDeployer(other)) {
       defects.push({
         detail: `AssumeRole::${name}`,
@@ -209,7 +254,7 @@ export const escalationRules: readonly Rule[] = [
     level: "mandatory",
     controls: [{ framework: "checkov", id: "CKV_AWS_286" }],
     remedy:
-      "Take one of the actions away. A role of a deployment may have them when every role that it edits or passes carries a permissions boundary.",
+      "Take one of the actions away. A role of a deployment may have them when every role that it edits or passes carries a permissions boundary; a state machine, when it passes the role of its job, by name, to the job's service.",
     link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-delegate",
     types: [roleType],
     scope: "stack",

@@ -1,6 +1,15 @@
 /** Rules on identities: users, managed policies, boundaries, who shares a role. */
 import { type Check, notApplicable, type Rule } from "../rule.ts";
-import { boundaryOf, isDeployer, names, onlyBounds, ownStatements, policyType, roleType } from "./union.ts";
+import {
+  boundaryOf,
+  isDeployer,
+  names,
+  onlyBounds,
+  ownStatements,
+  passesExactly,
+  policyType,
+  roleType,
+} from "./union.ts";
 
 const userTypes = [
   "aws:iam/user:User",
@@ -58,6 +67,8 @@ const boundaryHolds: Check = (policy, stack) => {
     .flatMap((statement) =>
       never
         .filter((action) => names(statement, action))
+        // A role with this boundary can be passed on, as the role of a job by what starts the job.
+        .filter((action) => action !== "iam:PassRole" || !passesExactly(statement))
         .map((action) => ({
           detail: `Action::${action}`,
           message: `statement ${statement.id} of the boundary allows ${action}`,
@@ -148,7 +159,8 @@ export const identityRules: readonly Rule[] = [
     severity: "critical",
     level: "mandatory",
     controls: [{ framework: "none", id: "boundary" }],
-    remedy: "List the actions of the workloads in the boundary, without those of IAM.",
+    remedy:
+      "List the actions of the workloads in the boundary, without those of IAM; iam:PassRole for roles by name, to services by name.",
     link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-delegate",
     types: [policyType],
     checks: [boundaryHolds],

@@ -1,7 +1,7 @@
 /** What a role may do: every policy of it, wherever in the stack it is written. */
 import { type Reader, UnknownValue } from "../reader.ts";
 import type { StackView } from "../stack.ts";
-import { expand, matches } from "./actions.ts";
+import { expand, hasWildcard, matches } from "./actions.ts";
 import { DocumentError, type PolicyStatement, parseDocument } from "./document.ts";
 
 export const roleType = "aws:iam/role:Role";
@@ -123,6 +123,32 @@ export function restrictingKeys(statement: PolicyStatement): ReadonlySet<string>
         .map(([key]) => key),
     ),
   );
+}
+
+const passedTo = "iam:passedtoservice";
+
+/** Whether a statement about iam:PassRole lets a role be passed to a service. */
+export function passesTo(statement: PolicyStatement, service: string): boolean {
+  if (!restrictingKeys(statement).has(passedTo)) return true;
+  return Object.values(statement.conditions)
+    .flatMap((keys) => (keys[passedTo] ? [keys[passedTo]] : []))
+    .every((services) => services.some((pattern) => matches(pattern, service, true)));
+}
+
+/** Whether a statement passes roles that it names one by one, to services that it names. */
+export const passesExactly = (statement: PolicyStatement): boolean =>
+  statement.notResources.length === 0 &&
+  statement.resources.every((resource) => !hasWildcard(resource)) &&
+  restrictingKeys(statement).has(passedTo);
+
+/** Services that may assume a role; undefined where anybody else may too. */
+export function assumedOnlyBy(role: Reader): readonly string[] | undefined {
+  const allowed = trustOf(role).filter(({ effect }) => effect === "Allow");
+  const onlyServices = allowed.every(
+    ({ principals, notPrincipals }) =>
+      Object.keys(principals).every((kind) => kind === "Service") && Object.keys(notPrincipals).length === 0,
+  );
+  return onlyServices ? allowed.flatMap(({ principals }) => principals.Service ?? []) : undefined;
 }
 
 /** Whether anyone in the world may be meant by a statement's principals. */
