@@ -50,6 +50,7 @@ function prelude(): string {
     geoDatabase: "import('../package/artifacts.ts').Artifact",
     bundle: "import('../package/artifacts.ts').Artifact",
     wheels: "import('./batch.ts').BatchArgs['wheels']",
+    environment: "import('../package/pythonArchive.ts').PythonAsset",
     keys: "Record<'dataKeyArn' | 'logsKeyArn' | 'secretsKeyArn', pulumi.Output<string>>",
     failures: "aws.sqs.Queue",
     placement: "import('../lib/grants.ts').Placement",

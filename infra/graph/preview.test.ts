@@ -4,6 +4,7 @@ import path from "node:path";
 import { expect } from "chai";
 import bookshop from "../../examples/bookshop/index.ts";
 import { root } from "../package/artifacts.ts";
+import { environmentArchive } from "../package/environment.ts";
 import { wheelsArchive } from "../package/wheels.ts";
 import { place } from "../testing.ts";
 import { recordGraph } from "./offline.ts";
@@ -12,9 +13,12 @@ import { placeOf, stackGraph } from "./stack-graph.ts";
 import { readStackFile } from "./stack-file.ts";
 
 /** A folder for what is built, with or without a stand-in for the wheels that `npm run package` downloads. */
-function buildDir(withWheels: boolean): Record<string, string> {
+function buildDir(packaged: boolean): Record<string, string> {
   const folder = mkdtempSync(path.join(tmpdir(), "build-"));
-  if (withWheels) writeFileSync(path.join(folder, wheelsArchive().name), "wheels");
+  if (packaged) {
+    for (const { name } of [wheelsArchive(), environmentArchive()])
+      writeFileSync(path.join(folder, name), "packages");
+  }
   return { SECURECART_BUILD_DIR: folder };
 }
 
@@ -39,7 +43,7 @@ describe("the stock Node.js runtime", function () {
     ]);
   });
 
-  it("ends with the remedy, and registers nothing, while the wheels are not built @slow", async () => {
+  it("ends with the remedy, and registers nothing, while nothing is packaged @slow", async () => {
     const { exitCode, resources, errors } = await preview({ ...dev, environment: buildDir(false) });
     expect(errors.join("\n")).to.contain("run 'npm run package' once");
     expect(exitCode).not.to.equal(0);

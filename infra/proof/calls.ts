@@ -71,6 +71,10 @@ export class Stack {
     return this.arnOf("aws:kms/key:Key", `${this.name}-data`);
   }
 
+  get logsKey(): string {
+    return this.arnOf("aws:kms/key:Key", `${this.name}-logs`);
+  }
+
   /** Names of all roles, without the stack's. */
   get roles(): readonly string[] {
     return this.ofType("aws:iam/role:Role")

@@ -64,6 +64,7 @@ export function jobCalls(stack: Stack, recording: Recording): readonly Call[] {
   for (const [module, zones] of Object.entries(recording)) {
     // The recipe's executor here stands for DataBrew, a service: what it does to files is no proof of what that asks for.
     if (module === "recipe") continue;
+    // Roles bear the modules' names, those of the fraud jobs too.
     const role = module.replaceAll("_", "-");
     const add = (action: string, resource: string, context: Call["context"] = {}): void => {
       calls.push({ role, action, resource, context });

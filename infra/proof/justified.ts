@@ -16,6 +16,30 @@ interface Case extends Reason {
 
 const cases: readonly Case[] = [
   {
+    roles: ["fraud-score", "fraud-train"],
+    actions: /^logs:/,
+    why: "EMR Serverless writes the run's log with the job's role, and ties the group to its key",
+    link: "https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/logging.html",
+  },
+  {
+    roles: ["fraud-score", "fraud-train"],
+    actions: /^xray:PutTraceSegments$/,
+    why: "the job's code sends its segment, which on a laptop goes to a file alone",
+    link: "https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html",
+  },
+  {
+    roles: ["fraud-score"],
+    actions: /^sns:Publish$/,
+    why: "the job's code sends an alert when a risk is high; on a laptop there is no topic",
+    link: "https://docs.aws.amazon.com/sns/latest/dg/sns-using-identity-based-policies.html",
+  },
+  {
+    roles: ["fraud-train"],
+    actions: /^(s3:(GetObject|ListBucket|PutObject)|glue:Get(Database|Partitions|Table|Tables))$/,
+    why: "training reads transactions and labels and keeps a model; a person starts it, so no run of the workflow records it",
+    link: "https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/security-iam-runtime-role.html",
+  },
+  {
     roles: ["recipes"],
     actions: /^(s3|kms|logs):/,
     why: "DataBrew reads a recipe job's input, writes its output and its log with this role",

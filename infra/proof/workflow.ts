@@ -29,6 +29,54 @@ const actionsOf: Readonly<Record<string, (args: Arguments, stack: Stack) => read
         resource: stack.arn("databrew", `job/${text(Name)}`),
         context: {},
       })),
+    // https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr-serverless.html#emr-serverless-iam
+    "emr-serverless:startJobRun.sync": (
+      { ApplicationId, ExecutionRoleArn, ConfigurationOverrides },
+      stack,
+    ) => {
+      const application = stack.arn("emr-serverless", `/applications/${text(ApplicationId)}`);
+      const rule = stack.arn("events", "rule/StepFunctionsGetEventsForEMRServerlessJobRule");
+      const { DiskEncryptionConfiguration: disk } = ConfigurationOverrides as Record<string, Arguments>;
+      const context = disk?.EncryptionContext as Record<string, string>;
+      const through = { "kms:ViaService": stack.viaService("emr-serverless") };
+      const keys = ["kms:Decrypt", "kms:GenerateDataKey"];
+      return [
+        { action: "emr-serverless:StartJobRun", resource: application, context: {} },
+        ...["emr-serverless:GetJobRun", "emr-serverless:CancelJobRun"].map((action) => ({
+          action,
+          resource: `${application}/jobruns/1`,
+          context: {},
+        })),
+        {
+          action: "iam:PassRole",
+          resource: text(ExecutionRoleArn),
+          context: { "iam:PassedToService": "emr-serverless.amazonaws.com" },
+        },
+        ...["events:DescribeRule", "events:PutRule", "events:PutTargets"].map((action) => ({
+          action,
+          resource: rule,
+          context: {},
+        })),
+        // Who submits has to be able to use the keys:
+        // https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/disk-encryption-cmk.html
+        ...[stack.dataKey, stack.logsKey].map((resource) => ({
+          action: "kms:DescribeKey",
+          resource,
+          context: {},
+        })),
+        ...keys.map((action) => ({
+          action,
+          resource: text(disk?.EncryptionKeyArn),
+          context: {
+            ...through,
+            ...Object.fromEntries(
+              Object.entries(context).map(([key, value]) => [`kms:EncryptionContext:${key}`, value]),
+            ),
+          },
+        })),
+        ...keys.map((action) => ({ action, resource: stack.logsKey, context: through })),
+      ];
+    },
     "aws-sdk:redshiftdata:batchExecuteStatement": (_, stack) => {
       const resource = stack.arnOf("aws:redshiftserverless/workgroup:Workgroup");
       // Without a secret the Data API signs in with credentials of the caller.

@@ -49,7 +49,7 @@ class DirectoryStore:
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
         base = self.root / bucket
-        folder = (base / prefix).parent
+        folder = base / prefix if prefix.endswith("/") else (base / prefix).parent
         found = (p.relative_to(base).as_posix() for p in folder.rglob("*") if p.is_file())
         return sorted(key for key in found if key.startswith(prefix))
 

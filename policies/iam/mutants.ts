@@ -155,6 +155,39 @@ const escalating: readonly (readonly string[])[] = [
   ["ssm:SendCommand"],
 ];
 
+/** The role of the state machine that starts a job on EMR Serverless. */
+function machineOf(resources: readonly Resource[]): Resource {
+  const found = resources.find(({ type, name }) => type === roleType && name.endsWith("-workflow"));
+  if (!found) throw new Error("the stack has no role of a state machine to change");
+  return found;
+}
+
+/** Changes what the state machine may pass. */
+const machinePasses = (what: string, edit: (document: string) => string): Mutant => ({
+  rule: "iam-no-escalation",
+  what: `the machine passes ${what}`,
+  apply: (resources) => {
+    const policy = resources.find(
+      ({ inputs }) => String(inputs.policy).includes('"PassJobRole"') && "role" in inputs,
+    );
+    if (!policy) throw new Error("the stack has no role that passes another");
+    const changedPolicy = edit(String(policy.inputs.policy));
+    if (changedPolicy === policy.inputs.policy) throw new Error(`${what}: nothing was changed`);
+    return replaced(resources, policy, { ...policy.inputs, policy: changedPolicy });
+  },
+});
+
+/** Changes the role that the state machine passes. */
+const jobRole = (what: string, edit: (inputs: Json) => Json): Mutant => ({
+  rule: "iam-no-escalation",
+  what: `the machine passes a role ${what}`,
+  apply: (resources) => {
+    const role = resources.find(({ type, name }) => type === roleType && name.endsWith("-fraud-score"));
+    if (!role) throw new Error("the stack has no role of a fraud job");
+    return replaced(resources, role, edit({ ...role.inputs }));
+  },
+});
+
 const bucketPolicy = "aws:s3/bucketPolicy:BucketPolicy";
 const keyType = "aws:kms/key:Key";
 const queuePolicy = "aws:sqs/queuePolicy:QueuePolicy";
@@ -337,6 +370,35 @@ export const iamMutants: readonly Mutant[] = [
       return replaced(resources, role, without("permissionsBoundary")(role.inputs));
     },
   },
+  machinePasses("any role", (document) => document.replace(/role\/[\w-]+-fraud-score/, "role/*")),
+  machinePasses("CI's role", (document) => document.replace("-fraud-score", "-deploy")),
+  machinePasses("a job's role of another service", (document) => document.replace("-fraud-score", "-clean")),
+  machinePasses("a role of nowhere", (document) => document.replace("-fraud-score", "-nowhere")),
+  machinePasses("to any service", (document) => document.replace('"emr-serverless.amazonaws.com"', '"*"')),
+  jobRole("without a boundary", (role) => without("permissionsBoundary")(role)),
+  jobRole("that functions may have too", (role) => ({
+    ...role,
+    assumeRolePolicy: String(role.assumeRolePolicy).replace(
+      '"emr-serverless.amazonaws.com"',
+      '["emr-serverless.amazonaws.com","lambda.amazonaws.com"]',
+    ),
+  })),
+  jobRole("that raises its rights", (role) => ({
+    ...role,
+    inlinePolicies: [{ policy: JSON.stringify({ Statement: allow("iam:PutRolePolicy", own) }) }],
+  })),
+  {
+    rule: "iam-no-escalation",
+    what: "the machine's role is a function's too",
+    apply: (resources) => {
+      const role = machineOf(resources);
+      const assumeRolePolicy = String(role.inputs.assumeRolePolicy).replace(
+        '"states.amazonaws.com"',
+        '["states.amazonaws.com","lambda.amazonaws.com"]',
+      );
+      return replaced(resources, role, { ...role.inputs, assumeRolePolicy });
+    },
+  },
   {
     rule: "iam-no-role-chain",
     what: "a job may assume CI's role",
@@ -503,6 +565,27 @@ export const iamMutants: readonly Mutant[] = [
   ...["iam:PassRole", "iam:PutRolePolicy", "sts:AssumeRole", "iam:CreateUser"].map(
     (action): Mutant =>
       resourcePolicy("iam-boundary-holds", action, "aws:iam/policy:Policy", more(allow(action))),
+  ),
+  ...(
+    [
+      ["a role by name to any service", own, undefined],
+      ["any role to a service", "arn:aws:iam::444455556666:role/*", "emr-serverless.amazonaws.com"],
+      ["a role by name to a service, perhaps", own, "*"],
+    ] as const
+  ).map(
+    ([what, on, service]): Mutant =>
+      resourcePolicy(
+        "iam-boundary-holds",
+        what,
+        "aws:iam/policy:Policy",
+        more(
+          allow(
+            "iam:PassRole",
+            on,
+            service === undefined ? undefined : { StringLike: { "iam:PassedToService": service } },
+          ),
+        ),
+      ),
   ),
   {
     rule: "iam-one-role-per-workload",

@@ -217,25 +217,6 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
     { secretId: [urnOf("aws:secretsmanager/secret:Secret", "extra")] },
   );
   add(
-    "aws:emrserverless/application:Application",
-    "extra",
-    {
-      name: "extra",
-      releaseLabel: "emr-7.10.0",
-      type: "spark",
-      maximumCapacity: { cpu: "64 vCPU", memory: "256 GB" },
-      autoStopConfiguration: { enabled: true, idleTimeoutMinutes: 15 },
-      interactiveConfiguration: { studioEnabled: false, livyEndpointEnabled: false },
-      networkConfiguration: { subnetIds: subnets, securityGroupIds: ["sg-1"] },
-      monitoringConfiguration: {
-        managedPersistenceMonitoringConfiguration: { enabled: false },
-        s3MonitoringConfiguration: { logUri: "s3://logs/", encryptionKeyArn: keyArn },
-      },
-      tags,
-    },
-    {},
-  );
-  add(
     "aws:rds/instance:Instance",
     "extra",
     {

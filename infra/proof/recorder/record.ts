@@ -29,7 +29,8 @@ export function patternOf(key: string): string {
     if (name === "version-hint.text" || name === "v1.metadata.json") return `tables/…/metadata/${name}`;
     return `tables/…/${kind}/${/^v\d+\.metadata\.json$/.test(name) ? "v….metadata.json" : "…"}`;
   }
-  return `${parts[0]}/…`;
+  // Models and alerts have rights of their own.
+  return parts[0] === "fraud" && parts.length > 2 ? `${parts[0]}/${parts[1]}/…` : `${parts[0]}/…`;
 }
 
 /** Runs every job at least once, one after the other, each operation noted with its job. */
