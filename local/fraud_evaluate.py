@@ -13,7 +13,7 @@ from spark_session import local_session
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fraud-") as folder:
-        spark = local_session(Path(folder) / "lake", Path(folder) / "scratch")
+        spark = local_session(Path(folder) / "lake", Path(folder) / "scratch", short=False)
         spark.sparkContext.setLogLevel("ERROR")
         try:
             evaluate.main(sys.argv[1:], spark)

@@ -46,13 +46,14 @@ def stop(session: SparkSession) -> None:
         java.wait()
 
 
-def local_session(lake: Path, scratch: Path, log_config: Path | None = None) -> SparkSession:
+def local_session(lake: Path, scratch: Path, log_config: Path | None = None, short: bool = True) -> SparkSession:
     """Starts Spark on this machine's cores.
 
     Args:
         lake: folder with one folder per bucket; they are made when missing.
         scratch: folder for Spark's own temporary files.
         log_config: a log4j2 properties file.
+        short: over before Java's optimising compiler has paid for itself, which is then left out.
     """
     for bucket in BUCKETS.values():
         (lake / bucket).mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ def local_session(lake: Path, scratch: Path, log_config: Path | None = None) -> 
         f"-Djava.io.tmpdir={scratch}",
         f"-Dderby.stream.error.file={scratch / 'derby.log'}",
         "-XX:+UseSerialGC",  # two cores: the parallel collectors only get in the way
-        "-XX:TieredStopAtLevel=1",  # a run is over before the optimising compiler has paid for itself
+        *(["-XX:TieredStopAtLevel=1"] if short else []),
         *_class_archive(),
         *([f"-Dlog4j2.configurationFile={log_config.as_uri()}"] if log_config else []),
     ]

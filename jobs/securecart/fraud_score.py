@@ -84,14 +84,17 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
     counts["method"] = "rules" if champion is None else "model"
     rows = None
     if span[2] > 0:
-        with trace.stage("features"):
+        with trace.stage("features") as notes:
             first = (span[0] - timedelta(days=LOOKBACK_DAYS)).date().isoformat()
             history = on_days(transactions, first, span[1].date().isoformat())
             labels = labels_of(job)
             featured = features(transactions_of(job, history, labels)).join(
                 todo.select("transaction_id"), "transaction_id", "left_semi"
             )
-        with trace.stage("score"):
+            # Computed here and not with the scores, so that the trace says what takes the time.
+            featured = featured.localCheckpoint()
+            notes["rows"] = span[2]
+        with trace.stage("score") as notes:
             if champion is None:
                 rows = decided(by_rules(featured), RULES_REVIEW_THRESHOLD, "rules", None)
             else:
@@ -107,6 +110,7 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
                 F.count(F.when(F.col("alert"), 1)).alias("alerts"),
             ).localCheckpoint()
             counts |= {name: int(counted.get[name]) for name in ("scored", "review", "alerts")}
+            notes["rows"] = counts["scored"]
             rows = rows.withColumns(
                 {"version_at": F.lit(job.started_at), "batch_id": F.lit(job.batch_id), "_op": F.lit("U")}
             )

@@ -65,13 +65,15 @@ def fraud_train(job: lake.Job, trace: Trace) -> dict[str, Any]:
         table = job.spark.table(job.lake.table(job.contracts["transactions"]))
         rows = transactions_of(job, table, labels).persist()
         notes["rows"] = rows.count()
-    with trace.stage("features"):
+    with trace.stage("features") as notes:
         featured = features(rows).persist()
-        last = featured.where("fraud is not null").agg(F.max("day")).first()
-    if last is None or last[0] is None:
+        last = featured.where("fraud is not null").agg(F.max("day"), F.count(F.lit(1))).first()
+        assert last is not None
+        notes["rows"] = last[1]
+    if last[0] is None:
         raise JobError("no transaction has a known label: the reports name none of the transactions in the lake")
     options = job.options
-    with trace.stage("train"):
+    with trace.stage("train") as notes:
         about = challenge(
             featured,
             Registry(job.lake.curated),
@@ -79,6 +81,7 @@ def fraud_train(job: lake.Job, trace: Trace) -> dict[str, Any]:
             options.seed,
             Review(options.review_cards_a_day, options.review_cost),
         )
+        notes["rows"] = about["training"]["genuine"] + about["training"]["frauds"]
     featured.unpersist()
     rows.unpersist()
     return about

@@ -54,9 +54,12 @@ def by_rules(features: DataFrame) -> DataFrame:
 
 
 def by_model(features: DataFrame, model: Model) -> DataFrame:
-    """Scores rows by the model on the executors; the reasons are its largest SHAP contributions."""
+    """Scores rows by the model on the executors; the reasons are its largest SHAP contributions.
+
+    Those cost many times what the score does, so only transactions that a reviewer gets have reasons.
+    """
     raw = bytes(model.booster.save_raw("json"))
-    calibration: Calibration = model.calibration
+    calibration, threshold = model.calibration, model.review_threshold
     types = {"probability": T.DoubleType(), "reasons": T.StringType()}
     schema = T.StructType([*[features.schema[name] for name in KEEP], *[T.StructField(n, t) for n, t in types.items()]])
 
@@ -64,17 +67,21 @@ def by_model(features: DataFrame, model: Model) -> DataFrame:
         booster = xgboost.Booster(model_file=bytearray(raw))
         booster.set_param({"nthread": 1})
         for batch in batches:
-            yield _scored(batch, booster, calibration)
+            yield _scored(batch, booster, calibration, threshold)
 
     return features.mapInPandas(score, schema)
 
 
-def _scored(batch: pd.DataFrame, booster: xgboost.Booster, calibration: Calibration) -> pd.DataFrame:
-    # One pass over the trees: a row's contributions and bias add up to its margin.
-    contributions = booster.predict(frame_of(batch), pred_contribs=True).astype(np.float64)
+def _scored(batch: pd.DataFrame, booster: xgboost.Booster, calibration: Calibration, threshold: float) -> pd.DataFrame:
     result = batch[list(KEEP)].copy()
-    result["probability"] = calibration.probabilities(contributions.sum(axis=1))
-    result["reasons"] = ["; ".join(reasons) for reasons in reasons_of(batch, contributions[:, :-1])]
+    margins = booster.predict(frame_of(batch), output_margin=True).astype(np.float64)
+    result["probability"] = calibration.probabilities(margins)
+    read = (result["probability"] >= min(threshold, ALERT_PROBABILITY)).to_numpy()
+    result["reasons"] = ""
+    if read.any():
+        shown = batch[read]
+        contributions = booster.predict(frame_of(shown), pred_contribs=True).astype(np.float64)
+        result.loc[read, "reasons"] = ["; ".join(reasons) for reasons in reasons_of(shown, contributions[:, :-1])]
     return result
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -120,13 +121,14 @@ def train(features: DataFrame, last_day: date, seed: int, review: Review, calibr
 
 
 def log_loss(margins: DataFrame, calibration: Calibration) -> float:
-    """Mean negative log-likelihood of the labels under the calibrated probabilities; margins repeat, so by margin."""
-    counts = margins.groupBy("margin").agg(F.sum("fraud").alias("frauds"), F.count("fraud").alias("rows"))
-    total, rows = 0.0, 0
-    for row in counts.toLocalIterator():
-        p = float(calibration.probabilities(np.array([row["margin"]]))[0])
-        total -= row["frauds"] * math.log(p) + (row["rows"] - row["frauds"]) * math.log(1 - p)
-        rows += row["rows"]
-    if rows == 0:
+    """Mean negative log-likelihood of the labels under the calibrated probabilities (columns margin, fraud)."""
+
+    def losses(batches: Iterable[Any]) -> Iterable[Any]:
+        for batch in batches:
+            p, fraud = calibration.probabilities(batch["margin"].to_numpy()), batch["fraud"].to_numpy()
+            yield pd.DataFrame({"loss": -np.where(fraud == 1, np.log(p), np.log(1 - p))})
+
+    mean = margins.select("margin", "fraud").mapInPandas(losses, "loss double").agg(F.avg("loss")).first()
+    if mean is None or mean[0] is None:
         raise JobError("there are no validation rows to measure on")
-    return total / rows
+    return float(mean[0])
