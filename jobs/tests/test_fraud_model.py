@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from securecart import fraud_train
 from securecart.errors import JobError
 from securecart.fraud.features import FEATURES, features
 from securecart.fraud.model import (
@@ -31,7 +33,6 @@ from securecart.fraud.scoring import by_model, by_rules, decided
 from securecart.fraud.source import LABELS, labelled, latest_labels
 from securecart.fraud.training import Review, train
 from securecart.fraud.transactions import SCHEMA
-from securecart.fraud_train import challenge
 
 FIRST = date(2018, 1, 1)
 LAST = date(2018, 2, 9)
@@ -63,9 +64,13 @@ def featured(spark: SparkSession) -> DataFrame:
     return features(spark.createDataFrame(simulated(), SCHEMA)).localCheckpoint()
 
 
+#: One day of the training has no transactions at all.
+DAY_THERE = "day <> '2018-01-10'"
+
+
 @pytest.fixture(scope="module")
 def trained(featured: DataFrame) -> Model:
-    return train(featured, LAST, 0, Review(cards_a_day=2, cost=1.0))
+    return train(featured.where(DAY_THERE), LAST, 0, Review(cards_a_day=2, cost=1.0))
 
 
 @pytest.mark.slow
@@ -83,19 +88,35 @@ def test_one_class_is_nothing_to_learn_from(featured: DataFrame, only: int) -> N
         class_counts(featured.where(F.col("fraud") == only))
 
 
-def test_a_challenger_replaces_the_champion_only_when_it_is_better(featured: DataFrame, lake_root: Any) -> None:
-    registry = Registry("securecart-local-curated")
-    first = challenge(featured, registry, LAST, 0, Review())
-    assert first["champion"] == {"average_precision": None, "replaced": True}
-    assert first["metrics"]["average_precision"] > 0.8
-    assert first["training"]["to"] == "2018-01-26"  # seven days to calibrate and eight until labels are known
-    assert first["training"]["days_missing"] == 0
-    assert set(first) >= {"settings", "seed", "features", "code_version", "validation", "review_threshold"}
-    again = challenge(featured, registry, LAST, 0, Review())
-    assert again["champion"] == {"average_precision": first["metrics"]["average_precision"], "replaced": False}
-    champion = registry.champion()
-    assert champion is not None
-    assert champion.about["version"] == first["version"]
+def test_a_model_says_what_it_was_made_of(trained: Model) -> None:
+    about = trained.about
+    assert about["metrics"]["average_precision"] > 0.8
+    assert 0 < about["metrics"]["log_loss"] < 0.2  # always saying 0.06 would be 0.23
+    assert about["training"]["to"] == "2018-01-26"  # seven days to calibrate and eight until labels are known
+    assert (about["training"]["days"], about["training"]["days_missing"]) == (25, 1)
+    assert set(about) >= {"settings", "seed", "features", "code_version", "validation", "review_threshold"}
+
+
+def test_a_challenger_replaces_the_champion_only_when_it_is_better(
+    featured: DataFrame, trained: Model, lake_root: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion is measured anew on the challenger's days; what the challenger reached is said here."""
+    registry = Registry("challenges")
+    reached = trained.about["metrics"]["average_precision"]
+    found = []
+    for version, more in (("first", 0.0), ("equal", 0.0), ("better", 0.01)):
+        about = trained.about | {"version": version, "metrics": {"average_precision": reached + more}}
+        monkeypatch.setattr(fraud_train, "train", lambda *_, about=about: replace(trained, about=about))
+        challenge = fraud_train.challenge(featured.where(DAY_THERE), registry, LAST, 0, Review())
+        champion = registry.champion()
+        assert champion is not None
+        found.append((challenge["champion"], champion.about["version"]))
+    same = pytest.approx(reached)
+    assert found == [
+        ({"average_precision": None, "replaced": True}, "first"),
+        ({"average_precision": same, "replaced": False}, "first"),
+        ({"average_precision": same, "replaced": True}, "better"),
+    ]
     assert [is_better(0.6, None), is_better(0.604, 0.6), is_better(0.61, 0.6)] == [True, False, True]
 
 
