@@ -460,7 +460,9 @@ describe("Warehouse", () => {
       logExports: ["connectionlog", "useractivitylog", "userlog"],
     });
     expect(namespace).to.deep.include({ protect: true, retainOnDelete: true });
-    expect(one(graph, "aws:redshiftserverless/workgroup:Workgroup", "shop").inputs).to.deep.equal({
+    const workgroup = one(graph, "aws:redshiftserverless/workgroup:Workgroup", "shop");
+    expect(workgroup.ignoreChanges).to.deep.equal(["configParameters"]);
+    expect(workgroup.inputs).to.deep.equal({
       workgroupName: "shop",
       namespaceName: "shop",
       baseCapacity: 16,
