@@ -159,7 +159,9 @@ export class Batch extends pulumi.ComponentResource {
   readonly securityConfiguration: aws.glue.SecurityConfiguration;
   /** `s3://` addresses of what Spark jobs elsewhere need too. */
   readonly shared: Readonly<Record<"contracts" | "library" | "geoDatabase", pulumi.Output<string>>>;
-  readonly nodes: { readonly code: Readonly<Record<string, aws.s3.BucketObjectv2>> };
+  readonly nodes: {
+    readonly code: Readonly<Record<"contracts" | "library" | "wheels" | "geo", aws.s3.BucketObjectv2>>;
+  };
 
   constructor(name: string, args: BatchArgs, opts?: pulumi.ComponentResourceOptions) {
     super("securecart:pipeline:Batch", name, {}, opts);

@@ -58,6 +58,21 @@ const stateful = new Set([
   "aws:s3/bucket:Bucket",
 ]);
 
+/** URNs of everything that has to be there before a resource is made. */
+function neededBy(graph: Graph, urn: string): ReadonlySet<string> {
+  const byUrn = new Map(graph.resources.map((resource) => [resource.urn, resource]));
+  const found = new Set<string>();
+  const open = [urn];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    for (const needed of byUrn.get(next)?.dependencies ?? []) {
+      if (found.has(needed)) continue;
+      found.add(needed);
+      open.push(needed);
+    }
+  }
+  return found;
+}
+
 describe("EtlPipeline in its stacks", () => {
   const graphs: Record<string, Graph> = {};
   const graphOf = (stack: string): Graph => {
@@ -164,6 +179,15 @@ describe("EtlPipeline in its stacks", () => {
         ];
         expect(roles.length).to.be.greaterThan(15);
         expect(new Set(roles).size).to.equal(roles.length);
+      });
+
+      it("migrates lake and warehouse when the contracts of the deployment are uploaded, and not before", () => {
+        const graph = graphOf(stack);
+        const contracts = one(graph, "aws:s3/bucketObjectv2:BucketObjectv2", `securecart-${stack}-contracts`);
+        for (const each of ["migrate-lake", "migrate-warehouse"]) {
+          const { urn } = one(graph, "aws:lambda/invocation:Invocation", `securecart-${stack}-${each}`);
+          expect(neededBy(graph, urn).has(contracts.urn), each).to.equal(true);
+        }
       });
 
       it("waits only for resources that are there", () => {

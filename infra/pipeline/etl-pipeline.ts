@@ -252,7 +252,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
     this.ingestion = createIngestion(this.catalog, this.sources);
     this.restApi = createRestApi(this.baseline, this.sources);
     this.lowCode = createLowCode();
-    this.warehouse = createWarehouse(this.network);
+    this.warehouse = createWarehouse(this.network, this.batch);
     this.workflow = createWorkflow(this);
     this.monitoring = createMonitoring(this);
     this.missing = present.missing;
@@ -647,7 +647,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
       );
     }
 
-    function createWarehouse(network: Network): Warehouse {
+    function createWarehouse(network: Network, batch: Batch): Warehouse {
       const { biPrincipals, ...size } = args.warehouse ?? {};
       return new Warehouse(
         name,
@@ -660,7 +660,12 @@ export class EtlPipeline extends pulumi.ComponentResource {
           securityGroupId: network.warehouseGroup.id,
           curatedBucket: bucketNames.curated,
           ...keys,
-          contracts: { bucket: bucketNames.artifacts, key: "contracts.json", hashes: contractHashes },
+          // The object's own key: the migration then waits until the contracts of this deployment are there.
+          contracts: {
+            bucket: bucketNames.artifacts,
+            key: batch.nodes.code.contracts.key,
+            hashes: contractHashes,
+          },
           functionDefaults,
           migrateBundle: bundleOf("migrateWarehouse"),
           logRetentionDays,
