@@ -29,6 +29,8 @@ export interface FunctionDefaults {
   readonly permissionsBoundary?: pulumi.Input<string> | undefined;
   /** Queue for events that the function failed on. */
   readonly failures: aws.sqs.Queue;
+  /** What a function needs as soon as it runs and names nowhere: the way to the services that it calls. @default [] */
+  readonly waitFor?: readonly pulumi.Resource[] | undefined;
   readonly transform?: { readonly function?: Transform<aws.lambda.FunctionArgs> } | undefined;
 }
 
@@ -118,7 +120,7 @@ export class PrivateFunction extends pulumi.ComponentResource {
           deadLetterConfig: { targetArn: arns.regional("sqs", args.failures.name) },
           vpcConfig: { subnetIds: args.network.subnetIds, securityGroupIds: [args.network.securityGroupId] },
         },
-        { parent: this, dependsOn: [this.role] },
+        { parent: this, dependsOn: [this.role, ...(args.waitFor ?? [])] },
       ),
     );
     new aws.lambda.FunctionEventInvokeConfig(

@@ -190,6 +190,22 @@ describe("EtlPipeline in its stacks", () => {
         }
       });
 
+      it("calls no function before it can reach what it calls: endpoints and the rules that open them", () => {
+        const graph = graphOf(stack);
+        // No function that a deployment calls reads MySQL.
+        const ways = graph.resources.filter(
+          ({ type, name }) =>
+            /:VpcEndpoint$|:SecurityGroup(In|E)gressRule$|:Route$/.test(type) && !name.endsWith("-mysql"),
+        );
+        expect(ways.length).to.be.greaterThan(12);
+        const calls = ofType(graph, "aws:lambda/invocation:Invocation");
+        expect(calls.length).to.be.greaterThan(3);
+        for (const { name, urn } of calls) {
+          const needed = neededBy(graph, urn);
+          expect(ways.filter((way) => !needed.has(way.urn)).map((way) => way.name), name).to.deep.equal([]);
+        }
+      });
+
       it("waits only for resources that are there", () => {
         const { resources } = graphOf(stack);
         const known = new Set(resources.map(({ urn }) => urn));

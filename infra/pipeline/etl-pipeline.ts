@@ -241,7 +241,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
       subnetIds: this.network.subnetIds,
       securityGroupId: this.network.workloadGroup.id,
     };
-    const functionDefaults = createFunctionDefaults();
+    const functionDefaults = createFunctionDefaults(this.network);
     this.catalog = createCatalog();
     this.sources = createSources(this.network);
     this.batch = createBatch(this.catalog, this.sources);
@@ -406,7 +406,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
       return Object.fromEntries([...merged].map(([service, actions]) => [service, [...actions].toSorted()]));
     }
 
-    function createFunctionDefaults(): FunctionDefaults {
+    function createFunctionDefaults(network: Network): FunctionDefaults {
       return {
         place,
         network: placement,
@@ -415,6 +415,8 @@ export class EtlPipeline extends pulumi.ComponentResource {
         logRetentionDays,
         permissionsBoundary,
         failures,
+        // Some are called by the deployment itself, before the endpoints would otherwise have to be there.
+        waitFor: [network],
         ...args.functions,
         transform: { ...given({ function: transform.functions?.function }) },
       };
