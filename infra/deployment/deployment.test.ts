@@ -58,6 +58,30 @@ describe("migrating the lake", () => {
     expect(asked[1]?.body).to.deep.equal({ JobName: "shop-migrate", RunId: "jr_1" });
   });
 
+  it("waits for a run that goes on already, then runs the job all the same", async () => {
+    let busy = 2;
+    const { call, asked } = api((request) => {
+      if (request.target !== "AWSGlue.StartJobRun") return { JobRun: { JobRunState: "SUCCEEDED" } };
+      busy -= 1;
+      if (busy >= 0) throw new ApiError(request, 400, '{"__type":"ConcurrentRunsExceededException"}');
+      return { JobRunId: "jr_2" };
+    });
+    let pauses = 0;
+    const answer = await migrateLake({ job: "j" }, call, async () => {
+      pauses += 1;
+    });
+    expect(answer).to.deep.equal({ runId: "jr_2" });
+    expect(pauses).to.equal(2);
+    expect(asked).to.have.length(4);
+  });
+
+  it("fails when Glue refuses to start it for another reason", async () => {
+    const { call } = api((request) => {
+      throw new ApiError(request, 400, '{"__type":"EntityNotFoundException"}');
+    });
+    expect((await failure(migrateLake({ job: "j" }, call))).message).to.contain("EntityNotFoundException");
+  });
+
   for (const state of ["FAILED", "TIMEOUT", "STOPPED", "ERROR"]) {
     it(`fails with the job's own message when it ends ${state}`, async () => {
       const { call } = api(({ target }) =>

@@ -261,7 +261,7 @@ export class Batch extends pulumi.ComponentResource {
             description: spec.description,
             roleArn: role.arn,
             glueVersion: "5.1",
-            ...(spec.stream === undefined ? batchCommand(object) : streamingCommand(object)),
+            ...(spec.stream === undefined ? batchCommand(object, spec) : streamingCommand(object)),
             executionProperty: { maxConcurrentRuns: spec.concurrency },
             // The workflow retries: a second run that Glue starts by itself would be none of the execution's.
             maxRetries: 0,
@@ -275,10 +275,10 @@ export class Batch extends pulumi.ComponentResource {
       return { job: deployed, role, logGroups };
     }
 
-    function batchCommand(script: aws.s3.BucketObjectv2): OwnCommand {
+    function batchCommand(script: aws.s3.BucketObjectv2, { urgent }: JobSpec): OwnCommand {
       return {
         command: { name: "glueetl", scriptLocation: uriOf(script), pythonVersion: "3" },
-        executionClass: (size.flex ?? false) ? "FLEX" : "STANDARD",
+        executionClass: (size.flex ?? false) && !urgent ? "FLEX" : "STANDARD",
         workerType: size.workerType ?? "G.1X",
         numberOfWorkers: size.maxWorkers ?? 4,
         timeout: size.timeoutMinutes ?? 60,

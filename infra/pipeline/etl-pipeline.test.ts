@@ -202,8 +202,25 @@ describe("EtlPipeline in its stacks", () => {
         expect(calls.length).to.be.greaterThan(3);
         for (const { name, urn } of calls) {
           const needed = neededBy(graph, urn);
-          expect(ways.filter((way) => !needed.has(way.urn)).map((way) => way.name), name).to.deep.equal([]);
+          expect(
+            ways.filter((way) => !needed.has(way.urn)).map((way) => way.name),
+            name,
+          ).to.deep.equal([]);
         }
+      });
+
+      it("migrates the lake again when the code of the jobs changed", () => {
+        const graph = graphOf(stack);
+        const job = one(graph, "aws:glue/job:Job", `securecart-${stack}-migrate`);
+        const run = one(graph, "aws:lambda/invocation:Invocation", `securecart-${stack}-migrate-lake`);
+        // Script and package are named by what is in them, so that the job's settings are another with other code.
+        const { command, defaultArguments } = job.inputs;
+        expect(JSON.stringify([command, defaultArguments])).to.match(
+          /code\/migrate-[0-9a-f]{16}\.py.*code\/securecart-[0-9a-f]{16}\.zip/s,
+        );
+        expect(run.inputs.triggers).to.include({
+          settings: sha256(JSON.stringify([command, defaultArguments])),
+        });
       });
 
       it("waits only for resources that are there", () => {

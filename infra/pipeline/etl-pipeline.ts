@@ -1,3 +1,4 @@
+import type * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Contract } from "../../contracts/contract.ts";
 import { requestModel } from "../../functions/api-ingestion/model.ts";
@@ -504,12 +505,17 @@ export class EtlPipeline extends pulumi.ComponentResource {
         name,
         {
           jobName: migrate.job.name,
-          triggers: contractHashes,
+          triggers: { ...contractHashes, settings: settingsOf(migrate.job) },
           functionDefaults,
           bundle: bundleOf("migrateLake"),
         },
         { parent },
       );
+    }
+
+    /** Hash of what a run takes in when it starts, beside the contracts: its script, the package, and settings. */
+    function settingsOf(job: aws.glue.Job): pulumi.Output<string> {
+      return pulumi.jsonStringify([job.command, job.defaultArguments]).apply(sha256);
     }
 
     function createStream(batch: Batch, migration: LakeMigration | undefined): Stream | undefined {
@@ -519,11 +525,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
         name,
         {
           jobName: job.name,
-          // What a run takes in when it starts: its script, the package, settings, and the contracts.
-          triggers: {
-            contracts: sha256(args.contractsJson),
-            settings: pulumi.jsonStringify([job.command, job.defaultArguments]).apply(sha256),
-          },
+          triggers: { contracts: sha256(args.contractsJson), settings: settingsOf(job) },
           functionDefaults,
           bundle: bundleOf("keepRunning"),
           keepRunning: args.stream?.keepRunning,

@@ -27,6 +27,8 @@ export interface JobSpec {
   readonly arguments: readonly ("geo-database" | "mysql")[];
   /** Runs at the same time, at most. */
   readonly concurrency: number;
+  /** Somebody waits for it: it starts at once, also where the others wait for spare capacity. @default false */
+  readonly urgent?: boolean;
   /** The Kinesis stream that it reads for ever; a job without one ends when its work is done. */
   readonly stream?: StreamName;
 }
@@ -41,6 +43,7 @@ export const jobs = {
   migrate: {
     module: "migrate",
     description: "Makes and evolves the Iceberg tables from the contracts",
+    urgent: true,
     reads: {},
     writes: { staging: tables, curated: tables },
     tables: { staging: "make", curated: "make" },
@@ -133,6 +136,7 @@ export const jobs = {
   rollback: {
     module: "rollback",
     description: "Tables back to what they were before a failed batch",
+    urgent: true,
     reads: {},
     writes: { staging: tables, curated: tables },
     tables: { staging: "change", curated: "change" },

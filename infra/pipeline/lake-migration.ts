@@ -12,7 +12,7 @@ export interface LakeMigrationArgs {
   /** Name of the `migrate` job. */
   readonly jobName: pulumi.Input<string>;
   /** Hashes whose change runs the job again: contracts, code. */
-  readonly triggers: Readonly<Record<string, string>>;
+  readonly triggers: Readonly<Record<string, pulumi.Input<string>>>;
   readonly functionDefaults: FunctionDefaults;
   readonly bundle: Artifact;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ApiCall, lambdaApi } from "../signed.ts";
+import { type ApiCall, ApiError, lambdaApi } from "../signed.ts";
 import { wait } from "../wait.ts";
 
 const event = z.object({ job: z.string().min(1) });
@@ -24,7 +24,7 @@ export async function migrateLake(
   const { job } = event.parse(input);
   const glue = (operation: string, body: object): Promise<unknown> =>
     call({ service: "glue", method: "POST", path: "/", target: `AWSGlue.${operation}`, body });
-  const { JobRunId: runId } = started.parse(await glue("StartJobRun", { JobName: job }));
+  const runId = await start();
   for (;;) {
     const { JobRun } = run.parse(await glue("GetJobRun", { JobName: job, RunId: runId }));
     if (JobRun.JobRunState === "SUCCEEDED") return { runId };
@@ -35,6 +35,19 @@ export async function migrateLake(
       );
     }
     await pause(10_000);
+  }
+
+  /** A run that goes on already, of a deployment that gave up waiting, had other code or contracts: it is waited for. */
+  async function start(): Promise<string> {
+    for (;;) {
+      try {
+        return started.parse(await glue("StartJobRun", { JobName: job })).JobRunId;
+      } catch (error) {
+        if (!(error instanceof ApiError && error.message.includes("ConcurrentRunsExceededException")))
+          throw error;
+        await pause(10_000);
+      }
+    }
   }
 }
 
