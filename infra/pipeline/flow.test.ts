@@ -4,7 +4,7 @@ import { expect } from "chai";
 import type { FunctionDefaults } from "../lib/private-function.ts";
 import type { SparkJobNames } from "../../workflow/names.ts";
 import { renderDefinition } from "../../workflow/definition.ts";
-import { fileArtifact } from "../package/artifacts.ts";
+import { fileArtifact, sha256 } from "../package/artifacts.ts";
 import { isRecord, keyArns, ofType, one, place, record, rightsOf, statementsOf } from "../testing.ts";
 import { Access, Boundary, workloadActions } from "./access.ts";
 import { AccountBaseline } from "./account-baseline.ts";
@@ -357,10 +357,10 @@ describe("event patterns", () => {
 
 describe("LowCode", () => {
   const stepsJson = '[{"Action":{"Operation":"UPPER_CASE","Parameters":{"sourceColumn":"channel"}}}]';
-  const deploy = () =>
+  const deploy = (steps = stepsJson) =>
     new LowCode("shop", {
       place,
-      datasets: [{ dataset: "campaigns", recipe: "campaigns", stepsJson }],
+      datasets: [{ dataset: "campaigns", recipe: "campaigns", stepsJson: steps }],
       landingBucket: "shop-landing",
       dataKeyArn: keyArns.dataKeyArn,
       logsKeyArn: keyArns.logsKeyArn,
@@ -379,7 +379,7 @@ describe("LowCode", () => {
     ).Resources;
 
   it("deploys the recipe's own file, publishes it, and pins the job to that version", async () => {
-    const graph = await record(deploy);
+    const graph = await record(() => deploy());
     const recipe = one(graph, "aws:cloudformation/stack:Stack", "shop-campaigns-recipe");
     expect(template(recipe.inputs).Recipe?.Properties.Steps).to.deep.equal(JSON.parse(stepsJson));
     expect(template(recipe.inputs).Dataset?.Properties.Input).to.deep.equal({
@@ -390,7 +390,7 @@ describe("LowCode", () => {
     const job = one(graph, "aws:cloudformation/stack:Stack", "shop-campaigns-recipe-job");
     expect(job.dependencies).to.include(publish.urn);
     expect(template(job.inputs).Job?.Properties).to.deep.equal({
-      Name: "shop-campaigns",
+      Name: `shop-campaigns-${sha256(stepsJson).slice(0, 8)}`,
       Type: "RECIPE",
       DatasetName: "shop-campaigns",
       Recipe: { Name: "shop-campaigns", Version: "1.0" },
@@ -412,8 +412,24 @@ describe("LowCode", () => {
     });
   });
 
+  it("makes another job of a recipe with other steps, and tells the workflow its name", async () => {
+    const deployed = async (steps: string): Promise<string[]> => {
+      const graph = await record(() => ({ job: deploy(steps).jobNames.campaigns }));
+      const job = one(graph, "aws:cloudformation/stack:Stack", "shop-campaigns-recipe-job");
+      const group = one(graph, "aws:cloudwatch/logGroup:LogGroup", "shop-campaigns-recipe");
+      return [template(job.inputs).Job?.Properties.Name, group.inputs.name, graph.outputs.job].map(String);
+    };
+    const before = await deployed(stepsJson);
+    const after = await deployed(stepsJson.replace("UPPER_CASE", "LOWER_CASE"));
+    expect(before.filter((each) => after.includes(each))).to.deep.equal([]);
+    for (const [name = "", group, told] of [before, after]) {
+      expect([group, told]).to.deep.equal([`/aws-glue-databrew/jobs/${name}`, name]);
+    }
+    expect(await deployed(stepsJson)).to.deep.equal(before);
+  });
+
   it("lets recipe jobs read their input and write their output only", async () => {
-    const graph = await record(deploy);
+    const graph = await record(() => deploy());
     const written = rightsOf(graph, "shop-recipes").filter(({ actions }) => actions.includes("s3:PutObject"));
     expect(written.flatMap(({ resources }) => resources)).to.deep.equal([
       "arn:aws:s3:::shop-landing/recipes/campaigns/out/*",

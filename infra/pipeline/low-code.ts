@@ -111,7 +111,7 @@ export class LowCode extends pulumi.ComponentResource {
                 sid: "WriteLogs",
                 actions: ["logs:CreateLogStream", "logs:PutLogEvents"],
                 resources: args.datasets.map(
-                  ({ dataset }) => pulumi.interpolate`${arns.logGroup(logGroupName(dataset))}:*`,
+                  (dataset) => pulumi.interpolate`${arns.logGroup(logGroupName(dataset))}:*`,
                 ),
               },
             ],
@@ -121,8 +121,13 @@ export class LowCode extends pulumi.ComponentResource {
       );
     }
 
-    function logGroupName(dataset: string): string {
-      return `/aws-glue-databrew/jobs/${name}-${dataset}`;
+    /** DataBrew never gives a job that exists another recipe version: with other steps it is another job. */
+    function jobName({ dataset, stepsJson }: RecipeDataset): string {
+      return `${name}-${dataset}-${sha256(stepsJson).slice(0, 8)}`;
+    }
+
+    function logGroupName(dataset: RecipeDataset): string {
+      return `/aws-glue-databrew/jobs/${jobName(dataset)}`;
     }
 
     function createPublisher(): PrivateFunction {
@@ -208,15 +213,16 @@ export class LowCode extends pulumi.ComponentResource {
     }
 
     function createJob(
-      { dataset }: RecipeDataset,
+      of: RecipeDataset,
       recipe: aws.cloudformation.Stack,
       version: pulumi.Output<string> | undefined,
       jobRole: WorkloadRole | undefined,
     ): pulumi.Output<string> {
+      const { dataset } = of;
       const logGroup = new aws.cloudwatch.LogGroup(
         `${name}-${dataset}-recipe`,
         {
-          name: logGroupName(dataset),
+          name: logGroupName(of),
           retentionInDays: args.logRetentionDays ?? 30,
           kmsKeyId: args.logsKeyArn,
         },
@@ -226,7 +232,7 @@ export class LowCode extends pulumi.ComponentResource {
         Job: {
           Type: "AWS::DataBrew::Job",
           Properties: {
-            Name: `${name}-${dataset}`,
+            Name: jobName(of),
             Type: "RECIPE",
             DatasetName: recipe.name.apply(() => `${name}-${dataset}`),
             Recipe: { Name: `${name}-${dataset}`, Version: version },
@@ -250,7 +256,7 @@ export class LowCode extends pulumi.ComponentResource {
         },
       });
       // CloudFormation names what it makes as it is told: the stack's name stands for the job being there.
-      return pulumi.all([stack.name, logGroup.name]).apply(() => `${name}-${dataset}`);
+      return pulumi.all([stack.name, logGroup.name]).apply(() => jobName(of));
     }
   }
 }
