@@ -57,8 +57,8 @@ async function runStart(args: string[]): Promise<number> {
     args,
     options: {
       out,
-      seed: { type: "string", default: "42" },
-      scale: { type: "string", default: "1" },
+      seed: { type: "string" },
+      scale: { type: "string" },
       contract: { type: "string" },
       input: { type: "string" },
       backfill: { type: "string" },
@@ -74,11 +74,17 @@ async function runStart(args: string[]): Promise<number> {
   if ([values.backfill, values.event, from].filter((value) => value !== undefined).length > 1) {
     throw new UserError("--backfill, --from and --event exclude each other");
   }
+  const idle = [input !== undefined && "--input", values.reconcile && "--reconcile"].filter(Boolean);
+  if (idle.length > 0 && (values.backfill ?? from) !== undefined) {
+    throw new UserError(
+      `--backfill and --from read only what has landed, so ${idle.join(" and ")} would be ignored; run npm start with it first`,
+    );
+  }
   const { start } = await import("./start.ts");
   return start({
     out: values.out,
-    seed: number("seed", values.seed, 0),
-    scale: number("scale", values.scale, 0.01),
+    ...(values.seed !== undefined && { seed: number("seed", values.seed, 0) }),
+    ...(values.scale !== undefined && { scale: number("scale", values.scale, 0.01) }),
     workflowInput: await inputFrom(values),
     reconcile: values.reconcile,
     ...(contract !== undefined && { contract }),

@@ -10,6 +10,8 @@ import type { Services } from "./services.ts";
 import { defaultArguments } from "./tasks.ts";
 import { buckets, messageOf, UserError, type Workspace } from "./workspace.ts";
 
+const schemaFile = path.resolve(import.meta.dirname, "../warehouse/schema.sql");
+
 /** The contracts that a run works by. */
 export interface ContractSet {
   /** Their documents and the reference data as JSON, as the jobs read them. */
@@ -40,7 +42,7 @@ export async function contractsOf(file: string | undefined): Promise<ContractSet
 export async function deploy(
   workspace: Workspace,
   { store, spark, warehouse }: Services,
-  { bundle, contracts }: ContractSet,
+  { bundle, contracts, own }: ContractSet,
 ): Promise<void> {
   await store.putText(buckets.artifacts, "contracts.json", bundle);
   const recipes = path.resolve(import.meta.dirname, "../recipes");
@@ -48,13 +50,15 @@ export async function deploy(
     const text = await readFile(path.join(recipes, name), "utf8");
     await store.putText(buckets.artifacts, `recipes/${name}`, text);
   }
-  const stamp = path.join(workspace.root, "deployed", createHash("sha256").update(bundle).digest("hex"));
-  if (await stat(stamp).catch(() => undefined)) return;
+  const stamp = path.join(workspace.root, "deployed", own ? "securecart" : (contracts[0]?.name ?? ""));
+  const schema = await readFile(schemaFile, "utf8");
+  const wanted = createHash("sha256").update(bundle).update(schema).digest("hex");
+  if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return;
   await spark.request("check_contracts", { documents: contracts.map(({ document }) => document) });
   await Promise.all([
     spark.runJob("migrate", Object.entries(defaultArguments(workspace.sources)).flat()),
     migrate(new SqlRunner(warehouse.dataApi("owner")), [...contracts], { database: warehouse.database }),
   ]);
   await mkdir(path.dirname(stamp), { recursive: true });
-  await writeFile(stamp, "");
+  await writeFile(stamp, wanted);
 }

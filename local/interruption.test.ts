@@ -76,7 +76,7 @@ describe("a run that is disturbed @slow", function () {
   it("Ctrl-C in the middle of publishing: exit 130, a plain message, tables as they were", async () => {
     const run = await publishing();
     const since = Date.now();
-    run.child.kill("SIGINT");
+    run.interrupt();
     const { code, stderr, stdout } = await run.exit;
     expect(code, stdout + stderr).to.equal(130);
     expect(stderr).to.include("The tables are as they were before the run");

@@ -2,15 +2,25 @@
 import { spawn } from "node:child_process";
 import { cp, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 import { apiEvents } from "./apiLogs.ts";
 import { clickstream, putRecords } from "./clickstream.ts";
 import type { Services } from "./services.ts";
 import { buckets, UserError, type Workspace } from "./workspace.ts";
 
 export interface SampleOptions {
-  readonly seed: number;
-  /** 1 is about 20,000 orders. */
-  readonly scale: number;
+  /** @default 42 */
+  readonly seed?: number;
+  /** 1 is about 20,000 orders. @default 1 */
+  readonly scale?: number;
+}
+
+const truthFile = z.looseObject({ parameters: z.looseObject({ seed: z.number(), scale: z.number() }) });
+
+/** The options that a workspace's sample was made with. */
+export async function sampleParameters(workspace: Workspace): Promise<Required<SampleOptions>> {
+  const text = await readFile(path.join(workspace.sample, "truth.json"), "utf8");
+  return truthFile.parse(JSON.parse(text)).parameters;
 }
 
 /** Streams whose records the sample holds. */
@@ -22,14 +32,30 @@ const exists = (file: string): Promise<boolean> =>
     () => false,
   );
 
-/** Runs the generator. The sample appears as a whole or, after an interruption, not at all. */
-export async function generateSample(workspace: Workspace, { seed, scale }: SampleOptions): Promise<void> {
+/**
+ * Runs the generator. The sample appears as a whole or, after an interruption, not at all.
+ * @throws UserError when there is a sample that was made with other options
+ */
+export async function generateSample(workspace: Workspace, options: SampleOptions): Promise<void> {
   const target = workspace.sample;
-  if (await exists(target)) return;
+  if (await exists(target)) return expectSame(options, workspace);
+  const { seed = 42, scale = 1 } = options;
   const part = `${target}.part`;
   await rm(part, { recursive: true, force: true });
   await runPython(["-m", "local.sample", "--out", part, "--seed", String(seed), "--scale", String(scale)]);
   await rename(part, target);
+}
+
+async function expectSame(options: SampleOptions, workspace: Workspace): Promise<void> {
+  const held = await sampleParameters(workspace);
+  for (const name of ["seed", "scale"] as const) {
+    const wanted = options[name];
+    if (wanted === undefined || wanted === held[name]) continue;
+    throw new UserError(
+      `--${name} ${wanted}: ${workspace.root} holds a sample that was made with ${held[name]}. Leave the option out, or ` +
+        "give this run a folder of its own: npm start -- --out <folder>",
+    );
+  }
 }
 
 function runPython(args: readonly string[]): Promise<void> {

@@ -12,7 +12,7 @@ import { type Dropped, dropInput } from "./input.ts";
 import { recover } from "./recovery.ts";
 import type { DatasetBalance, ReportData } from "./report/types.ts";
 import { reportOf } from "./reportData.ts";
-import { generateSample, loadSample, type SampleOptions } from "./sampleData.ts";
+import { generateSample, loadSample, type SampleOptions, sampleParameters } from "./sampleData.ts";
 import { type Services, servicesFor, startServices } from "./services.ts";
 import type { Progress } from "./terminal/progress.ts";
 import { UserError, Workspace } from "./workspace.ts";
@@ -188,7 +188,7 @@ export class Session {
     const reporting = progress.step("report");
     const about = {
       mode: modeOf(input, options.contract),
-      ...(options.contracts.own && { seed: options.sample.seed }),
+      ...(options.contracts.own && { seed: (await sampleParameters(this.workspace)).seed }),
     };
     const data = await reportOf(this.workspace, services, contracts, about, ended, logs ? [logs] : []);
     const status = data.run.status === "FAILED" ? "FAILED" : "SUCCEEDED";

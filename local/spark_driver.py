@@ -184,6 +184,7 @@ def main() -> None:
     os.environ[LAKE_ROOT_VARIABLE] = str(options.lake)
     os.environ["TZ"] = "UTC"
     spark = local_session(options.lake, options.scratch, log_config)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: a session installs a handler of its own
     driver = Driver(spark, SourceDatabase(spark, options.sources), answers)
     answers.write(json.dumps({"id": 0, "ok": True, "result": {"ready": datetime.now(UTC).isoformat()}}) + "\n")
     answers.flush()

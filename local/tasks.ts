@@ -150,6 +150,10 @@ export async function taskHandlers(services: Services, sources: string): Promise
         await runJob("recipe", { "--dataset": String(Name).replace(/^recipe-/, "") });
         return { Name, State: "SUCCEEDED" };
       }),
+    // The folder is locked while a run has it: nobody can have asked for another one meanwhile.
+    "arn:aws:states:::states:startExecution": () => {
+      throw new TaskError("States.TaskFailed", "a laptop runs one execution at a time: run npm start again");
+    },
     [`${sdk}redshiftdata:batchExecuteStatement`]: (args) =>
       named("RedshiftData", () => dataApi.batchExecuteStatement(args as never)),
     [`${sdk}redshiftdata:describeStatement`]: (args) =>

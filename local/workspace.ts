@@ -1,5 +1,5 @@
 /** The folder that one local installation keeps everything in, and the lock that lets one process use it. */
-import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 /** The zones' buckets; the Spark session uses the same names (spark_session.py). */
@@ -55,26 +55,16 @@ export class Workspace {
    */
   async lock(): Promise<() => Promise<void>> {
     const file = path.join(this.root, "lock");
+    const own = `${file}.${process.pid}`;
     try {
       await mkdir(this.root, { recursive: true });
-      for (;;) {
-        try {
-          const handle = await open(file, "wx");
-          await handle.writeFile(`${process.pid}`);
-          await handle.close();
-          return () => rm(file, { force: true });
-        } catch (error) {
-          if (!isErrno(error, "EEXIST")) throw error;
-        }
-        const holder = Number(await readFile(file, "utf8").catch(() => ""));
-        if (holder > 0 && isAlive(holder)) {
-          throw new UserError(
-            `${this.root} is in use by another run (process ${holder}). Wait for it to end, or give this run a folder of ` +
-              "its own: npm start -- --out <folder>",
-          );
-        }
-        await rm(file, { force: true });
+      await writeFile(own, `${process.pid}`);
+      try {
+        await this.#take(file, own);
+      } finally {
+        await rm(own, { force: true });
       }
+      return () => rm(file, { force: true });
     } catch (error) {
       if (error instanceof UserError) throw error;
       throw new UserError(
@@ -82,6 +72,26 @@ export class Workspace {
           "another folder: npm start -- --out <folder>",
         { cause: error },
       );
+    }
+  }
+
+  /** A link makes the lock appear with its content: an empty one would look as if its process were gone. */
+  async #take(file: string, own: string): Promise<void> {
+    for (;;) {
+      try {
+        await link(own, file);
+        return;
+      } catch (error) {
+        if (!isErrno(error, "EEXIST")) throw error;
+      }
+      const holder = Number(await readFile(file, "utf8").catch(() => ""));
+      if (holder > 0 && isAlive(holder)) {
+        throw new UserError(
+          `${this.root} is in use by another run (process ${holder}). Wait for it to end, or give this run a folder of ` +
+            "its own: npm start -- --out <folder>",
+        );
+      }
+      await rm(file, { force: true });
     }
   }
 }

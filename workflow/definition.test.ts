@@ -59,6 +59,7 @@ describe("workflow definition", () => {
       "arn:aws:states:::glue:startJobRun.sync": handler,
       "arn:aws:states:::databrew:startJobRun.sync": handler,
       "arn:aws:states:::emr-serverless:startJobRun.sync": handler,
+      "arn:aws:states:::states:startExecution": handler,
       "arn:aws:states:::aws-sdk:*": handler,
     };
     expect(validateDefinition(definition, tasks)).to.deep.equal([]);
@@ -94,7 +95,9 @@ describe("workflow definition", () => {
   it("has no way from a failure to a success", () => {
     let failures = 0;
     for (const graph of allGraphs(definition)) {
-      for (const state of Object.values(graph.States)) {
+      for (const [name, state] of Object.entries(graph.States)) {
+        // By then the run is committed: that the next one could not be started fails nothing, its output tells.
+        if (name === "StartNext") continue;
         const afterFailure = [
           ...("Catch" in state ? (state.Catch ?? []) : []),
           ...(state.Type === "Choice"

@@ -1,10 +1,10 @@
 import { type StepName, steps } from "../functions/shared/plan.ts";
-import type { ChoiceRule, JsonObject, State, StateGraph, StateMachineDefinition } from "./asl.ts";
+import type { ChoiceRule, JsonObject, State, StateGraph, StateMachineDefinition, TaskState } from "./asl.ts";
 import { exportTables } from "./exportTables.ts";
 import { loadTables } from "./loadTables.ts";
 import type { WorkflowNames } from "./names.ts";
 import { sparkTask } from "./sparkJob.ts";
-import { executionPayload, failTo, failWith, jobTask, lambdaTask, recipeTask } from "./tasks.ts";
+import { callRetry, executionPayload, failTo, failWith, jobTask, lambdaTask, recipeTask } from "./tasks.ts";
 
 /** The state in which each step of the workflow begins; a replay jumps to one of them. */
 export const firstStateOf: Record<StepName, string> = {
@@ -160,7 +160,17 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
       // What the warehouse shows stays in the lake: a commit that fails now is made up for by the next run.
       Assign: { publishing: false },
     },
-    Commit: lambdaTask(names, "commit", planPayload, { next: "Loaded", onFailure: onFailure("commit") }),
+    Commit: lambdaTask(names, "commit", planPayload, {
+      next: "IsMoreWaiting",
+      onFailure: onFailure("commit"),
+    }),
+    IsMoreWaiting: {
+      Type: "Choice",
+      Choices: [{ Condition: "{% $states.input.pending %}", Next: "StartNext" }],
+      Default: "Loaded",
+    },
+    // An event that came during the run ended its own execution as BUSY; nothing else would look at its drop soon.
+    StartNext: startNext(names),
     Loaded: {
       Type: "Succeed",
       Output: { status: "LOADED", batchId: "{% $plan.batchId %}", commit: "{% $states.input %}" },
@@ -173,6 +183,28 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
     TimeoutSeconds: longestRunSeconds,
     StartAt: "Start",
     States: states,
+  };
+}
+
+/**
+ * Starts this machine once more. The run itself is committed: a start that fails is told in its output and fails nothing.
+ */
+function startNext(names: WorkflowNames): TaskState {
+  return {
+    Type: "Task",
+    Resource: `arn:${names.partition}:states:::states:startExecution`,
+    Arguments: { StateMachineArn: "{% $states.context.StateMachine.Id %}", Input: {} },
+    Output: "{% $merge([$states.input, {'next': $states.result.ExecutionArn}]) %}",
+    TimeoutSeconds: 60,
+    Retry: callRetry(["StepFunctions.ExecutionLimitExceededException", "StepFunctions.SdkClientException"]),
+    Catch: [
+      {
+        ErrorEquals: ["States.ALL"],
+        Output: "{% $merge([$states.input, {'notStarted': $states.errorOutput}]) %}",
+        Next: "Loaded",
+      },
+    ],
+    Next: "Loaded",
   };
 }
 

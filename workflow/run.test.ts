@@ -400,6 +400,31 @@ describe("workflow on its paths", () => {
     expect(called.at(-1)).to.equal("abort");
   });
 
+  describe("when an event came during the run", () => {
+    const commit = { status: "COMMITTED", pending: true, summaryKey: "runs/summary.json" };
+
+    it("starts the machine once more, with nothing asked for", async () => {
+      const { result, calls } = await runWorkflow(
+        { commit },
+        { input: { backfill: { from: "a", to: "b" } } },
+      );
+      expect(calls.at(-1)?.name).to.equal("start-next");
+      expect(calls.at(-1)?.args.Input).to.deep.equal({});
+      expect(calls.at(-1)?.args.StateMachineArn).to.match(/^arn:aws:states:.*:stateMachine:/);
+      const output = { status: "LOADED", batchId: planned.batchId, commit: { ...commit, next: "arn:next" } };
+      expect(result).to.deep.equal({ status: "SUCCEEDED", output });
+    });
+
+    it("stays LOADED when that fails, and tells why", async () => {
+      const { result, called } = await runWorkflow({ commit, "start-next": failing("Boom", "no") });
+      expect(called.filter((name) => name === "start-next")).to.have.length(3);
+      expect(called).not.to.include("abort");
+      const notStarted = { Error: "Boom", Cause: "no" };
+      const output = { status: "LOADED", batchId: planned.batchId, commit: { ...commit, notStarted } };
+      expect(result).to.deep.equal({ status: "SUCCEEDED", output });
+    });
+  });
+
   it("enters every state on one path or another", async () => {
     const entered = new Set<string>();
     const plans = [
@@ -415,6 +440,7 @@ describe("workflow on its paths", () => {
     const runs = [
       { plan: { status: "NOTHING_NEW" } },
       { plan: { status: "BUSY" } },
+      { commit: { status: "COMMITTED", pending: true } },
       ...plans.map((plan) => ({ plan })),
       { plan: { ...planned, mode: "replay", from: "recipes" } },
       { plan: { status: "ROLL_BACK", batchId: "old", planKey: "plans/old.json" } },

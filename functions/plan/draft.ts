@@ -82,9 +82,9 @@ async function draftBackfill(
   frame: Frame,
   range: Plan["range"],
 ): Promise<Draft | string> {
-  const landing = await committedLanding(deps);
+  const landing = await stillThere(deps, await committedLanding(deps));
   if (landing.length === 0)
-    return "no committed batch has landed anything; run the pipeline before a backfill";
+    return "nothing that a committed batch landed is there; run the pipeline before a backfill";
   const plan: Plan = {
     ...frame,
     mode: "backfill",
@@ -145,6 +145,14 @@ async function committedLanding(deps: PlanDeps, datasets?: ReadonlySet<string>):
     .filter((batch) => batch.committed_at !== undefined)
     .flatMap((batch) => batch.landing)
     .filter(({ dataset }) => datasets?.has(dataset) ?? true);
+}
+
+/** Without the folders that the bucket's lifecycle has removed: their records can no longer be processed again. */
+async function stillThere(deps: PlanDeps, folders: readonly LandingFolder[]): Promise<LandingFolder[]> {
+  const { landing } = deps.buckets;
+  const objects = await deps.store.list(landing, "batches/");
+  const held = new Set(objects.map(({ key }) => `s3://${landing}/${key.slice(0, key.lastIndexOf("/") + 1)}`));
+  return folders.filter(({ path }) => held.has(path));
 }
 
 const tableOf = ({ name, feeds }: SourceContract): string => feeds ?? name;

@@ -255,6 +255,17 @@ describe("plan", () => {
       expect(plan).to.deep.include({ extracts: [], claims: [], watermarks: {}, recipes: ["campaigns"] });
     });
 
+    it("leaves out of a backfill what the landing zone no longer holds", async () => {
+      const run = await pipeline.run();
+      await pipeline.expire(run, "customers");
+      const answer = await pipeline.plan(pipeline.execution(), {
+        backfill: { from: "2026-02-01", to: "2026-02-07" },
+      });
+      const left = run.landing.filter(({ dataset }) => dataset !== "customers");
+      expect(left).to.have.length(run.landing.length - 1);
+      expect((await pipeline.planOf(answer)).landing).to.deep.equal(left);
+    });
+
     it("has nothing to backfill before the first run", async () => {
       const answer = await pipeline.plan(pipeline.execution(), {
         backfill: { from: "2026-02-01", to: "2026-02-07" },

@@ -168,13 +168,27 @@ export class TestPipeline {
     return createAbort(this.deps)({ execution, ...(batchId !== undefined && { batchId }), ...error });
   }
 
-  /** Plans what is new and commits it. */
+  /** Plans what is new, lands a file for each dataset, and commits. */
   async run(): Promise<Plan> {
     const execution = this.execution();
     const answer = await this.plan(execution);
     const plan = await this.planOf(answer);
+    for (const { path: folder } of plan.landing) {
+      await this.store.putText(buckets.landing, this.landed(folder), "rows");
+    }
     await this.commit(execution, answer);
     return plan;
+  }
+
+  /** Removes what a plan landed of one dataset, as the bucket's lifecycle does in time. */
+  async expire(plan: Plan, dataset: string): Promise<void> {
+    const folder = plan.landing.find((one) => one.dataset === dataset);
+    if (!folder) throw new Error(`the plan has no landing folder of ${dataset}`);
+    await rm(this.store.pathOf(buckets.landing, this.landed(folder.path)));
+  }
+
+  private landed(folder: string): string {
+    return `${folder.replace(`s3://${buckets.landing}/`, "")}part-0.parquet`;
   }
 
   planOf(answer: PlanAnswer): Promise<Plan> {

@@ -164,6 +164,9 @@ describe("Workflow", () => {
     expect(allowed("dynamodb:DescribeExport")).to.deep.equal([
       "arn:aws:dynamodb:eu-central-1:111122223333:table/orders/export/*",
     ]);
+    expect(allowed("states:StartExecution")).to.deep.equal([
+      "arn:aws:states:eu-central-1:111122223333:stateMachine:shop",
+    ]);
     // What scores is permitted below. Every other kind of task in the definition has its right above.
     expect(allowed("emr-serverless:StartJobRun")).to.deep.equal([]);
     const machine = one(graph, "aws:sfn/stateMachine:StateMachine", "shop");
@@ -176,6 +179,7 @@ describe("Workflow", () => {
       "lambda:invoke",
       "glue:startJobRun.sync",
       "databrew:startJobRun.sync",
+      "states:startExecution",
       "aws-sdk:dynamodb:exportTableToPointInTime",
       "aws-sdk:dynamodb:describeExport",
       "aws-sdk:redshiftdata:batchExecuteStatement",

@@ -165,6 +165,11 @@ export class Workflow extends pulumi.ComponentResource {
                 actions: ["glue:BatchStopJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun"],
                 resources: jobArns,
               },
+              {
+                sid: "StartNext",
+                actions: ["states:StartExecution"],
+                resources: [arns.regional("states", `stateMachine:${name}`)],
+              },
               ...(recipes.length > 0
                 ? [
                     {

@@ -77,6 +77,14 @@ const actionsOf: Readonly<Record<string, (args: Arguments, stack: Stack) => read
         ...keys.map((action) => ({ action, resource: stack.logsKey, context: through })),
       ];
     },
+    // The definition names the machine that runs it.
+    "states:startExecution": (_, stack) => [
+      {
+        action: "states:StartExecution",
+        resource: stack.arn("states", `stateMachine:${stack.name}`),
+        context: {},
+      },
+    ],
     "aws-sdk:redshiftdata:batchExecuteStatement": (_, stack) => {
       const resource = stack.arnOf("aws:redshiftserverless/workgroup:Workgroup");
       // Without a secret the Data API signs in with credentials of the caller.
@@ -153,7 +161,7 @@ export async function workflowCalls(stack: Stack): Promise<readonly Call[]> {
   const functions: Record<string, Json> = {
     verdict: { verdict: "PASS", reasons: [] },
     "render-load": { loads: [{ table: "orders", rows: 1, statements: ["SELECT 1"] }] },
-    commit: { status: "COMMITTED", pending: false },
+    commit: { status: "COMMITTED", pending: true },
     abort: { status: "ABORTED" },
   };
   const run = async (plan: Json, fails?: string): Promise<void> => {

@@ -42,6 +42,7 @@ from securecart.contract import Contract
 from securecart.errors import JobError
 from securecart.lake import Job
 from securecart.landing import read_batches, still_there
+from securecart.objects import list_objects
 from securecart.partitions import registry
 from securecart.rules import judge_rows
 from securecart.tables import SOURCED_COLUMNS, snapshot_of
@@ -393,7 +394,8 @@ def clean_table(job: Job, table: Contract, landing: Batches, history: Batches) -
             changes = changes.unionByName(deletions)
         changes.write.mode("overwrite").parquet(job.lake.candidates(table.name, job.batch_id))
         for dataset, entry in counts.items():
-            if entry["quarantined"]:
+            # A corrected contract may leave nothing to reject: what the batch's earlier try rejected goes then, too.
+            if entry["quarantined"] or list_objects(job.lake.rejected(dataset, job.batch_id)):
                 _quarantine(job, table, settled.filter("_own"), dataset)
         return counts
     finally:

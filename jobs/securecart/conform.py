@@ -132,7 +132,7 @@ def typed_value(text: SparkColumn, column: Column, dialect: Dialect) -> SparkCol
     if isinstance(kind, T.DecimalType):
         # The pattern admits what fits exactly, so that the cast never rounds; trailing zeros do no harm.
         fraction = rf"(\.\d{{0,{kind.scale}}}0*)?" if kind.scale else r"(\.0*)?"
-        exact = rf"^[+-]?\d{{1,{kind.precision - kind.scale}}}{fraction}$"
+        exact = rf"^[+-]?(?=\.?\d)0*\d{{0,{kind.precision - kind.scale}}}{fraction}$"
         return F.when(number.rlike(exact), number).cast(kind)
     if isinstance(kind, T.DoubleType):
         return F.when(number.rlike(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"), number).cast(kind)

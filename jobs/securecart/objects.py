@@ -64,7 +64,10 @@ class S3Store:
 
     def open(self, bucket: str, key: str, version: str | None) -> BinaryIO:
         which = {"VersionId": version} if version else {}
-        return cast(BinaryIO, self.client.get_object(Bucket=bucket, Key=key, **which)["Body"])
+        try:
+            return cast(BinaryIO, self.client.get_object(Bucket=bucket, Key=key, **which)["Body"])
+        except self.client.exceptions.NoSuchKey as error:
+            raise FileNotFoundError(f"there is no object s3://{bucket}/{key}") from error
 
     def write(self, bucket: str, key: str, data: bytes) -> None:
         self.client.put_object(Bucket=bucket, Key=key, Body=data)

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from securecart import lake
 from securecart.contract import Contract
 from securecart.lake import Job
+from securecart.objects import exists
 from securecart.rules import dataset_checks, run_dataset_checks
 from securecart.tables import table_schema
 
@@ -131,10 +132,9 @@ def main(argv: list[str]) -> None:
     """Judges the batch and writes ``quality.json`` with the verdict and its reasons."""
     job = lake.start("quality", argv)
     cleaned = job.read_run_file("clean")["datasets"]
-    try:
-        scanned = job.read_run_file("csv_to_parquet")["datasets"]
-    except FileNotFoundError:
-        scanned = {}  # the plan had no drops
+    # A plan without drops has no such file, and S3 answers a right to see but not to list with "denied".
+    dropped = exists(job.lake.run_file(job.batch_id, "csv_to_parquet"))
+    scanned = job.read_run_file("csv_to_parquet")["datasets"] if dropped else {}
     planned = {e["dataset"]: len(e["objects"]) for e in job.plan["extracts"] if e["kind"] == "csv"}
     reasons: list[str] = []
     for name, counts in cleaned.items():

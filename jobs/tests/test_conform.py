@@ -104,6 +104,13 @@ def test_decimals_are_exact_and_never_rounded(spark: SparkSession, contracts: Bu
     assert read(spark, column, *texts) == [None if e is None else Decimal(e) for e in expected]
 
 
+def test_a_decimal_needs_no_digit_before_its_point(spark: SparkSession, contracts: Bundle) -> None:
+    texts = (".50", "0.50", "00.5", "-.05", ".", "", "1.50")
+    shares = [None if e is None else Decimal(e) for e in ("0.50", "0.50", "0.50", "-0.05", None, None, None)]
+    assert read(spark, plain(contracts, "decimal(2,2)"), *texts) == shares
+    assert read(spark, plain(contracts, "decimal(12,2)"), *texts)[-1] == Decimal("1.50")
+
+
 def test_separators_of_the_dialect(spark: SparkSession, contracts: Bundle) -> None:
     german = Dialect(null_values=("", "n/a"), decimal_separator=",", thousands_separator=".")
     column = plain(contracts, "decimal(12,2)")

@@ -158,6 +158,14 @@ def test_old_batches_that_expired_are_not_missed(spark: SparkSession, runs: Runs
     assert [row[0] for row in state(spark, TRANSACTIONS, "transaction_id")] == ["T2"]
 
 
+def test_what_an_earlier_try_rejected_does_not_stay(spark: SparkSession, runs: Runs) -> None:
+    folder = "s3://securecart-local-quarantine/records/dataset=transactions/batch=20260101T000000Z-00000000/"
+    spark.range(3).write.parquet(folder)  # as if the contract had refused them then
+    counts = runs.batch({"transactions": drop("a", 1, T1="10.00")})["transactions"]
+    assert (counts["loaded"], counts["quarantined"]) == (1, {})
+    assert spark.read.parquet(folder).count() == 0
+
+
 def random_drops(rng: random.Random, day: int) -> list[Record]:
     """One batch: some drops, each a new version of few keys; a record in five is broken."""
     records: list[Record] = []

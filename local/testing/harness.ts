@@ -194,6 +194,7 @@ export function background(args: readonly string[], environment: NodeJS.ProcessE
     cwd: root,
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
   });
   let stdout = "";
   let stderr = "";
@@ -206,7 +207,11 @@ export function background(args: readonly string[], environment: NodeJS.ProcessE
   const exit = new Promise<Exit>((resolve) => {
     child.on("close", (code) => resolve({ code, stdout, stderr }));
   });
-  return { child, exit, output: () => stdout + stderr };
+  /** Ctrl-C, as a terminal has it: the signal goes to every process of the group, the driver's too. */
+  const interrupt = (): void => {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGINT");
+  };
+  return { child, exit, interrupt, output: () => stdout + stderr };
 }
 
 /** Runs the sample's generator for what happens at the sources after the first run. */

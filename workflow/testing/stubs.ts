@@ -92,6 +92,7 @@ const happy: Record<string, Answer> = {
     ],
   },
   commit: { status: "COMMITTED", pending: false, summaryKey: "runs/summary.json" },
+  "start-next": { ExecutionArn: "arn:next" },
   abort: { status: "ABORTED" },
   "dynamodb:exportTableToPointInTime": (_, args) => ({
     ExportDescription: { ExportArn: `arn:${args.S3Prefix}` },
@@ -147,6 +148,7 @@ export async function runWorkflow(
     "arn:aws:states:::glue:startJobRun.sync": (args) => answer(String(record(args).JobName), record(args)),
     "arn:aws:states:::emr-serverless:startJobRun.sync": (args) => answer("score-fraud", record(args)),
     "arn:aws:states:::databrew:startJobRun.sync": (args) => answer(String(record(args).Name), record(args)),
+    "arn:aws:states:::states:startExecution": (args) => answer("start-next", record(args)),
     "arn:aws:states:::aws-sdk:*": (args, { resource }) =>
       answer(resource.replace(/.*aws-sdk:/, ""), record(args)),
   };
