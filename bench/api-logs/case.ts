@@ -6,14 +6,17 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { parse } from "csv-parse";
 import { ByteWriter, type ColumnSource, parquetWrite } from "hyparquet-writer";
 import { contractsDir } from "../../contracts/bundle.ts";
-import { loadContract } from "../../contracts/contract.ts";
+import { type Contract, loadContract } from "../../contracts/contract.ts";
+import { type Cleaned, cleanerOf, type Origin } from "../../functions/api-logs/clean.ts";
 import { csvRecords } from "../../functions/api-logs/csv.ts";
 import { dropHandler } from "../../functions/api-logs/drop.ts";
 import { geography } from "../../functions/api-logs/enrich.ts";
 import { type ParquetColumn, ParquetFile, type Value } from "../../functions/api-logs/parquet.ts";
+import { Rejected, valuesReader } from "../../functions/api-logs/parse.ts";
 import { protectorOf } from "../../functions/api-logs/protect.ts";
+import { rowMaker } from "../../functions/api-logs/row.ts";
 import { noSegments } from "../../functions/api-logs/segments.ts";
-import { Transform } from "../../functions/api-logs/transform.ts";
+import { logSourceOf, Transform } from "../../functions/api-logs/transform.ts";
 import { DirectoryStore } from "../../local/adapters/directoryStore.ts";
 import { geoDatabase } from "../../local/adapters/geoDatabase.ts";
 import { header } from "./sample.ts";
@@ -35,6 +38,37 @@ const numeric = columns.map(({ type }) => type.kind !== "varchar");
 const cellOf = (index: number, text: string | undefined): Value =>
   text === undefined || text === "" ? null : numeric[index] ? Number(text) : text;
 
+const now = (): Date => new Date();
+const loadTools = async () => ({
+  contract: await loadContract(path.join(contractsDir, "api_events.yaml")),
+  place: await geography(geoDatabase),
+  protector: protectorOf("a key of the bench, over 32 characters"),
+});
+
+/** The function's records without its objects: read and cleaned, and given to `use`. */
+async function cleaned(contract: Contract, use: (record: Cleaned, origin: Origin) => void): Promise<number> {
+  const source = logSourceOf(contract);
+  const format = source.formats.find(({ syntax }) => syntax === "csv");
+  if (!format) throw new Error("the contract has no CSV");
+  const read = valuesReader(format);
+  const clean = cleanerOf(source, format);
+  const at = { object: csv, sequence: null, arrived: Date.now() };
+  let records = 0;
+  for await (const block of csvRecords(createReadStream(csv), format.columns ?? [], source.maxRecordBytes)) {
+    for (const record of block) {
+      if (!("values" in record)) throw new Error(record.reason);
+      const raw = read(record.values);
+      if (raw instanceof Rejected) throw new Error(raw.detail);
+      const origin = { ...at, position: record.position };
+      const result = clean(raw, origin);
+      if (result instanceof Rejected) throw new Error(result.detail);
+      use(result, origin);
+      records += 1;
+    }
+  }
+  return records;
+}
+
 const cases: Readonly<Record<string, () => Promise<number>>> = {
   "csv-parse alone": async () => {
     let records = -1;
@@ -53,15 +87,17 @@ const cases: Readonly<Record<string, () => Promise<number>>> = {
     await file.close();
     return file.rows;
   },
-  "function: clean, enrich, protect": async () => {
-    const contract = await loadContract(path.join(contractsDir, "api_events.yaml"));
-    const transform = new Transform({
-      contract,
-      segments: noSegments,
-      place: await geography(geoDatabase),
-      protector: protectorOf("a key of the bench, over 32 characters"),
-      now: () => new Date(),
+  "read and clean": async () => cleaned((await loadTools()).contract, () => {}),
+  "read, clean, enrich, protect": async () => {
+    const { contract, ...tools } = await loadTools();
+    const toRow = rowMaker(contract, tools);
+    return cleaned(contract, (record, origin) => {
+      if (toRow(record, origin, "csv", null).length === 0) throw new Error("a row without values");
     });
+  },
+  "the whole function": async () => {
+    const { contract, ...tools } = await loadTools();
+    const transform = new Transform({ contract, ...tools, segments: noSegments, now });
     const store = new DirectoryStore(path.dirname(path.dirname(csv)));
     const bucket = path.basename(path.dirname(csv));
     // The store knows files by bucket and key: the CSV lies in a folder that is both.

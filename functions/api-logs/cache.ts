@@ -1,5 +1,5 @@
 /** Remembers what a pure function answered. Forgets everything when it holds too much, which is rare and cheap. */
-export function remembered<Key, Value>(compute: (key: Key) => Value, most = 2_000): (key: Key) => Value {
+export function remembered<Key, Value>(compute: (key: Key) => Value, most = 5_000): (key: Key) => Value {
   const known = new Map<Key, Value>();
   return (key) => {
     const held = known.get(key);

@@ -11,7 +11,7 @@ import { csvRecords, HeaderError } from "./csv.ts";
 import { linesOf } from "./lines.ts";
 import { recordReader, Rejected, valuesReader } from "./parse.ts";
 import { BatchObjects, type Targets } from "./tables.ts";
-import { type Counts, checkBalance, noCounts, type Outcome, RecentIds, type Transform } from "./transform.ts";
+import { type Counts, checkBalance, noCounts, type Outcome, type Transform } from "./transform.ts";
 
 /** An object that was dropped. */
 export interface Drop {
@@ -131,15 +131,9 @@ export function dropHandler({ contract, transform, targets, store, partitions }:
     const name = `drop-${createHash("sha256").update(`${object}\n${version}`).digest("hex").slice(0, 32)}`;
     const counts = noCounts();
     const objects = new BatchObjects(contract, targets);
-    const seen = new RecentIds();
     try {
       for await (const outcomes of outcomesOf(format, body, at)) {
-        await transform.add(
-          outcomes,
-          await transform.segmentsOf(outcomes),
-          { objects, counts, seen },
-          () => name,
-        );
+        await transform.add(outcomes, await transform.segmentsOf(outcomes), { objects, counts }, () => name);
       }
       checkBalance(counts);
       return { object, format: format.name, counts, objects: await objects.put(store, partitions) };

@@ -59,9 +59,8 @@ function parseAgent(text: string): Agent {
 }
 
 /** Family, operating system and kind of device of a user agent. */
-export const agentOf: (text: string | null) => Agent = remembered(
-  (text) => (text === null ? unknownAgent : parseAgent(text)),
-  5_000,
+export const agentOf: (text: string | null) => Agent = remembered((text) =>
+  text === null ? unknownAgent : parseAgent(text),
 );
 
 /** The host of a referring page; null when it is no address of one. */
@@ -69,7 +68,7 @@ export const referrerHost: (text: string | null) => string | null = remembered((
   if (text === null || !URL.canParse(text)) return null;
   const { hostname } = new URL(text);
   return hostname === "" ? null : hostname.slice(0, 255);
-}, 5_000);
+});
 
 /** Segments of customers, from wherever they are kept. */
 export interface CustomerSegments {

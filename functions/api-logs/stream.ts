@@ -12,7 +12,7 @@ import type { Partitions } from "../shared/partitions.ts";
 import { linesOf, readable } from "./lines.ts";
 import { recordReader, Rejected } from "./parse.ts";
 import { BatchObjects, type Targets } from "./tables.ts";
-import { type Counts, checkBalance, noCounts, type Outcome, RecentIds, type Transform } from "./transform.ts";
+import { type Counts, checkBalance, noCounts, type Outcome, type Transform } from "./transform.ts";
 import type { Contract } from "../../contracts/contract.ts";
 
 export interface StreamDeps {
@@ -109,14 +109,13 @@ export function streamHandler(deps: StreamDeps) {
     );
     const counts = noCounts();
     const objects = new BatchObjects(deps.contract, deps.targets);
-    const seen = new RecentIds();
     try {
       for (const record of event.Records) {
         const done = results.get(record.kinesis.sequenceNumber);
         if (!done) break; // the first that failed: it and what follows come again
         const nameOf = ({ sequence }: { readonly sequence: string | null }) =>
           `${shardOf(record)}-${sequence}`;
-        await transform.add(done.outcomes, done.segments, { objects, counts, seen }, nameOf);
+        await transform.add(done.outcomes, done.segments, { objects, counts }, nameOf);
       }
       checkBalance(counts);
       const written = await objects.put(deps.store, deps.partitions);

@@ -35,6 +35,26 @@ export const quarantineColumns: readonly ParquetColumn[] = [
   { name: "quarantined_at", type: { kind: "timestamp" }, required: false },
 ];
 
+/**
+ * The event ids of the last records, 100,000 at least: more than a batch of the stream has. A file of any size is
+ * looked through with the same memory; a duplicate further apart stays in it.
+ */
+class RecentIds {
+  #newer = new Set<string>();
+  #older = new Set<string>();
+
+  /** Whether the id is here for the first time; from now on it is not. */
+  isNew(id: string): boolean {
+    if (this.#newer.has(id) || this.#older.has(id)) return false;
+    if (this.#newer.size >= 100_000) {
+      this.#older = this.#newer;
+      this.#newer = new Set();
+    }
+    this.#newer.add(id);
+    return true;
+  }
+}
+
 /** A Parquet object that grows in a local file and appears in the store when it is complete. */
 class GrowingObject {
   readonly #path: string;
@@ -76,11 +96,14 @@ interface Placed {
   readonly values: readonly string[];
 }
 
-/** The objects of one batch. */
+/** The objects of one batch. A batch has few hours and many rows, so nothing is awaited that need not be. */
 export class BatchObjects {
   readonly #contract: Contract;
   readonly #targets: Targets;
-  readonly #objects = new Map<string, Placed>();
+  /** By hour, `arrival_date=…/arrival_hour=…`. */
+  readonly #rows = new Map<string, Placed>();
+  readonly #refused = new Map<string, Placed>();
+  readonly #ids = new Map<string, RecentIds>();
   readonly #rowColumns: readonly ParquetColumn[];
 
   constructor(contract: Contract, targets: Targets) {
@@ -89,55 +112,67 @@ export class BatchObjects {
     this.#rowColumns = storedColumns(contract);
   }
 
+  /** Whether the rows of an hour lack this event; from now on they have it. */
+  isNew(folder: string, eventId: string): boolean {
+    let ids = this.#ids.get(folder);
+    if (!ids) {
+      ids = new RecentIds();
+      this.#ids.set(folder, ids);
+    }
+    return ids.isNew(eventId);
+  }
+
   /**
-   * Adds a row to the object of its hour.
+   * Adds a row to the object of its hour. Await what it returns, if anything.
    * @param folder partition of the hour, `arrival_date=…/arrival_hour=…`
    * @param name of the object, if this row is its first
    */
-  async row(folder: string, name: string, row: readonly Value[]): Promise<void> {
-    let placed = this.#objects.get(`row ${folder}`);
-    if (!placed) {
-      const at = `logs/${this.#contract.name}/${folder}/`;
-      placed = {
-        object: await GrowingObject.create(this.#rowColumns, this.#contract),
-        bucket: this.#targets.curatedBucket,
-        key: `${at}${name}.parquet`,
-        folder: at,
-        database: this.#targets.curatedDatabase,
-        table: this.#contract.name,
-        values: folder.split("/").map((part) => part.slice(part.indexOf("=") + 1)),
-      };
-      this.#objects.set(`row ${folder}`, placed);
-    }
-    const full = placed.object.append(row);
-    if (full) await full;
+  row(folder: string, name: string, row: readonly Value[]): Promise<void> | undefined {
+    const placed = this.#rows.get(folder);
+    return placed ? placed.object.append(row) : this.#firstRow(folder, name, row);
   }
 
-  /** Adds a refused record to the object of its hour. */
-  async refused(folder: string, name: string, row: readonly Value[]): Promise<void> {
-    let placed = this.#objects.get(`refused ${folder}`);
-    if (!placed) {
-      const batch = `api-logs-${folder.replaceAll(/arrival_\w+=/g, "").replace("/", "-")}`;
-      const at = `records/dataset=${this.#contract.name}/batch=${batch}/`;
-      placed = {
-        object: await GrowingObject.create(quarantineColumns, this.#contract),
-        bucket: this.#targets.quarantineBucket,
-        key: `${at}${name}.parquet`,
-        folder: at,
-        database: this.#targets.quarantineDatabase,
-        table: "records",
-        values: [this.#contract.name, batch],
-      };
-      this.#objects.set(`refused ${folder}`, placed);
-    }
-    const full = placed.object.append(row);
-    if (full) await full;
+  /** Adds a refused record to the object of its hour. Await what it returns, if anything. */
+  refused(folder: string, name: string, row: readonly Value[]): Promise<void> | undefined {
+    const placed = this.#refused.get(folder);
+    return placed ? placed.object.append(row) : this.#firstRefused(folder, name, row);
+  }
+
+  async #firstRow(folder: string, name: string, row: readonly Value[]): Promise<void> {
+    const at = `logs/${this.#contract.name}/${folder}/`;
+    const placed = {
+      object: await GrowingObject.create(this.#rowColumns, this.#contract),
+      bucket: this.#targets.curatedBucket,
+      key: `${at}${name}.parquet`,
+      folder: at,
+      database: this.#targets.curatedDatabase,
+      table: this.#contract.name,
+      values: folder.split("/").map((part) => part.slice(part.indexOf("=") + 1)),
+    };
+    this.#rows.set(folder, placed);
+    await placed.object.append(row);
+  }
+
+  async #firstRefused(folder: string, name: string, row: readonly Value[]): Promise<void> {
+    const batch = `api-logs-${folder.replaceAll(/arrival_\w+=/g, "").replace("/", "-")}`;
+    const at = `records/dataset=${this.#contract.name}/batch=${batch}/`;
+    const placed = {
+      object: await GrowingObject.create(quarantineColumns, this.#contract),
+      bucket: this.#targets.quarantineBucket,
+      key: `${at}${name}.parquet`,
+      folder: at,
+      database: this.#targets.quarantineDatabase,
+      table: "records",
+      values: [this.#contract.name, batch],
+    };
+    this.#refused.set(folder, placed);
+    await placed.object.append(row);
   }
 
   /** Writes all objects and makes their partitions known. @returns their addresses */
   async put(store: ByteStore, partitions: Partitions): Promise<string[]> {
     const written: string[] = [];
-    for (const { object, bucket, key, folder, database, table, values } of this.#objects.values()) {
+    for (const { object, bucket, key, folder, database, table, values } of this.#placed()) {
       await object.put(store, bucket, key);
       await partitions.register({ database, table }, values, `s3://${bucket}/${folder}`);
       written.push(`s3://${bucket}/${key}`);
@@ -147,6 +182,10 @@ export class BatchObjects {
 
   /** Removes local files. Call it however the batch ends. */
   async discard(): Promise<void> {
-    for (const { object } of this.#objects.values()) await object.discard();
+    for (const { object } of this.#placed()) await object.discard();
+  }
+
+  #placed(): Placed[] {
+    return [...this.#rows.values(), ...this.#refused.values()];
   }
 }

@@ -57,17 +57,14 @@ export function parseTime(text: string): number | undefined {
   return undefined;
 }
 
-/** Date (days since 1970) and hour, both UTC, of milliseconds since 1970. */
-export function hourOf(millis: number): {
-  readonly day: number;
-  readonly hour: number;
-  readonly folder: string;
-} {
-  const at = new Date(millis).toISOString();
-  const hour = twoDigits(at, 11);
-  return {
-    day: Math.floor(millis / 86_400_000),
-    hour,
-    folder: `arrival_date=${at.slice(0, 10)}/arrival_hour=${hour}`,
-  };
+let lastHour = { hours: Number.NaN, folder: "" };
+
+/** The partition of an hour in UTC, of milliseconds since 1970. Records of one hour mostly come together. */
+export function folderOf(millis: number): string {
+  const hours = Math.floor(millis / 3_600_000);
+  if (hours !== lastHour.hours) {
+    const at = new Date(millis).toISOString();
+    lastHour = { hours, folder: `arrival_date=${at.slice(0, 10)}/arrival_hour=${twoDigits(at, 11)}` };
+  }
+  return lastHour.folder;
 }

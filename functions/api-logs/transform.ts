@@ -7,7 +7,7 @@ import type { Value } from "./parquet.ts";
 import { type Raw, Rejected } from "./parse.ts";
 import { type RowTools, rowMaker } from "./row.ts";
 import type { BatchObjects } from "./tables.ts";
-import { hourOf } from "./times.ts";
+import { folderOf } from "./times.ts";
 
 /** Where the records of a batch went: received = accepted + duplicates + all of quarantined. */
 export interface Counts {
@@ -28,26 +28,6 @@ export function checkBalance({ received, accepted, duplicates, quarantined }: Co
     throw new Error(
       `${accepted} accepted + ${duplicates} duplicates + ${refused} quarantined is not ${received} received`,
     );
-  }
-}
-
-/**
- * The event ids of the last records, 100,000 at least: more than a batch of the stream has. A file of any size is
- * looked through with the same memory; a duplicate further apart stays in it.
- */
-export class RecentIds {
-  #newer = new Set<string>();
-  #older = new Set<string>();
-
-  /** Whether the id was here before; from now on it was. */
-  met(id: string): boolean {
-    if (this.#newer.has(id) || this.#older.has(id)) return true;
-    if (this.#newer.size >= 100_000) {
-      this.#older = this.#newer;
-      this.#newer = new Set();
-    }
-    this.#newer.add(id);
-    return false;
   }
 }
 
@@ -105,34 +85,35 @@ export class Transform {
 
   /**
    * Adds outcomes to the objects of their batch, and counts them.
-   * @param seen event ids by hour that the batch's objects hold already
    * @param nameOf name of an object whose first record is this one
    */
   async add(
     outcomes: readonly Outcome[],
     segments: ReadonlyMap<string, string>,
-    batch: { readonly objects: BatchObjects; readonly counts: Counts; readonly seen: RecentIds },
+    batch: { readonly objects: BatchObjects; readonly counts: Counts },
     nameOf: (origin: Origin) => string,
   ): Promise<void> {
-    const { objects, counts, seen } = batch;
+    const { objects, counts } = batch;
     for (const { origin, format, result, raw } of outcomes) {
-      const { folder } = hourOf(origin.arrived);
+      const folder = folderOf(origin.arrived);
       counts.received += 1;
       if (result instanceof Rejected) {
         counts.quarantined[result.reason] = (counts.quarantined[result.reason] ?? 0) + 1;
-        await objects.refused(folder, nameOf(origin), this.#refusedRow(origin, result, raw()));
+        const full = objects.refused(folder, nameOf(origin), this.#refusedRow(origin, result, raw()));
+        if (full) await full;
         continue;
       }
       // Only within one object: then an object's first record is never a duplicate, and its name stays the same
       // however the stream cuts its batches.
-      const id = `${folder} ${result.eventId}`;
-      if (seen.met(id)) {
+      if (!objects.isNew(folder, result.eventId)) {
         counts.duplicates += 1;
         continue;
       }
       counts.accepted += 1;
       const segment = result.customerId === null ? undefined : segments.get(result.customerId);
-      await objects.row(folder, nameOf(origin), this.#toRow(result, origin, format, segment ?? null));
+      const row = this.#toRow(result, origin, format, segment ?? null);
+      const full = objects.row(folder, nameOf(origin), row);
+      if (full) await full;
     }
   }
 
