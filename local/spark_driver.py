@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import odcs
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from securecart.errors import JobError
@@ -54,6 +55,7 @@ class Driver:
         self.out = out
         self.lock = threading.Lock()
         self.running = 0
+        self.stopped: set[str] = set()
         self.operations: dict[str, Callable[..., Any]] = {
             "run_job": self.run_job,
             "check_contracts": odcs.check,
@@ -75,6 +77,10 @@ class Driver:
             self.running += 1
         try:
             main(argv)
+        except StreamingQueryException as error:
+            if not self.was_stopped(error):
+                raise
+            log.info("%s was interrupted by its stop", module)
         finally:
             with self.lock:
                 self.running -= 1
@@ -92,7 +98,17 @@ class Driver:
     def stop_streams(self) -> None:
         """Ends the running streams as a redeployment does: a batch that was under way is repeated by the next start."""
         for query in self.spark.streams.active:
+            self.stopped.add(str(query.id))
             query.stop()
+
+    def was_stopped(self, error: StreamingQueryException) -> bool:
+        """Whether a stream ended because it was stopped.
+
+        Stopping interrupts its thread. Spark knows that by the error, but not when the thread was reading a local
+        file's permissions: Hadoop then wraps the interruption in an error of its own.
+        """
+        text = str(error)
+        return "java.lang.InterruptedException" in text and any(f"[id = {query}," in text for query in self.stopped)
 
     def table_rows(self, tables: list[str]) -> dict[str, int]:
         """Rows of Iceberg tables, from their file listing; a table that does not exist is left out."""

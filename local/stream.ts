@@ -66,7 +66,7 @@ export async function stream(options: StreamOptions): Promise<number> {
 }
 
 /** Puts a file of records into the stream every second until it is told to stop. */
-async function generate(
+export async function generate(
   generator: ClickGenerator,
   workspace: Workspace,
   rate: number,
@@ -121,7 +121,11 @@ function line(
 }
 
 /** Waits until all that was sent was read. @returns false when that takes too long */
-async function drain(generator: ClickGenerator, workspace: Workspace, before: number): Promise<boolean> {
+export async function drain(
+  generator: ClickGenerator,
+  workspace: Workspace,
+  before: number,
+): Promise<boolean> {
   for (const until = Date.now() + longestDrain; Date.now() < until; await sleep(lookEvery)) {
     const received = (await streamProgress(workspace))?.total.received ?? 0;
     if (received >= generator.sent.records + before) return true;

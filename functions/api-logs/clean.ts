@@ -38,6 +38,8 @@ export interface Cleaned {
   readonly message: string | null;
 }
 
+/** Bytes of an id of an event or a customer. */
+const longestId = 128;
 const perMilli = { s: 1000, ms: 1, us: 0.001 } as const;
 const unstorable = /\0|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
@@ -146,8 +148,11 @@ export function cleanerOf(
       }
       if (durationMs < 0) return new Rejected("BELOW_MINIMUM_DURATION_MS", `${raw.duration} is less than 0`);
     }
-    if (raw.event_id !== undefined && Buffer.byteLength(raw.event_id) > 128) {
-      return new Rejected("TOO_LONG_EVENT_ID", `the id has over 128 bytes`);
+    for (const id of ["event_id", "customer_id"] as const) {
+      // A longer one is no id, and as a key it would make the look-up of a whole batch fail.
+      if (Buffer.byteLength(raw[id] ?? "") > longestId) {
+        return new Rejected(`TOO_LONG_${id.toUpperCase()}`, `the id has over ${longestId} bytes`);
+      }
     }
     return {
       eventId: raw.event_id === undefined ? idOf(origin) : storable(raw.event_id),

@@ -94,6 +94,7 @@ describe("API logs: the stream", () => {
       "",
       Buffer.from([0xff, 0xfe]),
       event("big", { message: "x".repeat(5_000_000) }),
+      event("key", { customer_id: "c".repeat(3_000) }),
       `${event("two")}\n${event("three")}\r\n`,
       event("good"),
     ];
@@ -102,10 +103,16 @@ describe("API logs: the stream", () => {
     });
     expect(response.batchItemFailures).to.deep.equal([]);
     expect(counts).to.deep.equal({
-      received: 8,
+      received: 9,
       accepted: 3,
       duplicates: 1,
-      quarantined: { BAD_JSON: 1, EMPTY_RECORD: 1, BAD_ENCODING: 1, RECORD_TOO_LONG: 1 },
+      quarantined: {
+        BAD_JSON: 1,
+        EMPTY_RECORD: 1,
+        BAD_ENCODING: 1,
+        RECORD_TOO_LONG: 1,
+        TOO_LONG_CUSTOMER_ID: 1,
+      },
     });
     expect((await bench.refused()).map((row) => row.reason)).to.have.members(Object.keys(counts.quarantined));
   });
