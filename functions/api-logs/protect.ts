@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { remembered } from "./cache.ts";
 import { type Address, formatAddress, networkOf } from "./ip.ts";
 
-const email = /[\p{L}\p{N}._%+-]{1,64}(?:@|%40)[\p{L}\p{N}-]{1,63}(?:\.[\p{L}\p{N}-]{1,63}){1,8}/giu;
+const email = /[\p{L}\p{N}._%+'-]{1,64}(?:@|%40)[\p{L}\p{N}-]{1,63}(?:\.[\p{L}\p{N}-]{1,63}){1,8}/giu;
 const jsonWebToken = /\beyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?/g;
 const authorization = /\b(bearer|basic|digest|token|apikey)(\s+|=|:\s*)[\w+/=.~-]{8,}/gi;
 const awsKey = /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g;
@@ -18,7 +18,7 @@ const sensitiveName =
   /^(?:.*(?:token|secret|passw|signature|credential|session|apikey|api_key|api-key|email|phone|auth).*|key|sig|code|pwd|jwt|otp|pin|ssn|iban|card|name|first_?name|last_?name|address|dob)$/i;
 
 /** Whether any pattern below could match; spares most texts the patterns. */
-const suspicious = /[@=:]|%40|eyJ|\d{2}|bearer|basic|digest|token|apikey|[\w-]{32}/i;
+const suspicious = /[@=:]|%40|eyJ|AKIA|ASIA|\d{2}|bearer|basic|digest|token|apikey|[\w-]{32}/i;
 
 /** A text without e-mail addresses, tokens, keys, card numbers and IP addresses: each is replaced by what it was. */
 export function redacted(text: string): string {

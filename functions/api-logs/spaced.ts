@@ -19,8 +19,7 @@ function unescaped(text: string): string {
 
 /**
  * Splits an access log's line: values are separated by blanks; "…" holds blanks, and quotes when they are escaped;
- * […] holds blanks. A quote that is followed by more text does not end the value, so that a quote which a careless
- * writer left unescaped inside quotes is kept as it is.
+ * […] holds blanks. Quotes that a careless writer left unescaped inside quotes are kept as they are.
  * @returns undefined when a quote or bracket is never closed
  */
 export function splitSpaced(line: string): string[] | undefined {
@@ -57,12 +56,20 @@ function isAddress(line: string, at: number): boolean {
   return end >= 0 && line[end + 1] === ":";
 }
 
-/** The quote that ends a value: not escaped, and followed by a blank or the line's end. */
+/**
+ * The quote that ends a value: not escaped, followed by a blank or the line's end, and the next quote of the line, if
+ * any, begins a value. Where no quote is all of that, the first one that a blank follows.
+ */
 function closingQuote(line: string, from: number): number {
+  let likely = -1;
   for (let at = from; at < line.length; at += 1) {
     const code = line.charCodeAt(at);
     if (code === backslash) at += 1;
-    else if (code === quote && (at + 1 === line.length || line.charCodeAt(at + 1) === blank)) return at;
+    else if (code === quote && (at + 1 === line.length || line.charCodeAt(at + 1) === blank)) {
+      const next = line.indexOf('"', at + 1);
+      if (next < 0 || line.charCodeAt(next - 1) === blank) return at;
+      if (likely < 0) likely = at;
+    }
   }
-  return -1;
+  return likely;
 }
