@@ -47,9 +47,8 @@ export function createFailureQueue(
           principals: { Service: "events.amazonaws.com" },
           actions: ["sqs:SendMessage"],
           resources: [arn],
-          conditions: {
-            StringEquals: { "aws:SourceAccount": arns.place.apply(({ accountId }) => accountId) },
-          },
+          // By rule, as EventBridge documents it: it states no account by itself.
+          conditions: { ArnLike: { "aws:SourceArn": arns.regional("events", "rule/*") } },
         },
       ]),
     },

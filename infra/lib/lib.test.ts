@@ -1,8 +1,9 @@
 import * as aws from "@pulumi/aws";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { one, place, record, statementsOf } from "../testing.ts";
+import { keyArns, one, place, record, statementsOf } from "../testing.ts";
 import { isVpcRange, parseCidr, rangesOverlap } from "./cidr.ts";
+import { createFailureQueue } from "./failure-queue.ts";
 import { readArea, writeArea } from "./grants.ts";
 import { policyDocument, WorkloadRole } from "./iam.ts";
 import { Arns } from "./place.ts";
@@ -10,6 +11,19 @@ import { mayDestroyData, statefulOptions } from "./retention.ts";
 import { transformed } from "./transform.ts";
 
 describe("parts' tools", () => {
+  it("takes failed events of this account's rules into the failure queue", async () => {
+    const graph = await record(() => {
+      const parent = new pulumi.ComponentResource("test:Parent", "parent");
+      createFailureQueue("shop-failures", { place, ...keyArns }, parent);
+    });
+    const statements = statementsOf(
+      one(graph, "aws:sqs/queuePolicy:QueuePolicy", "shop-failures").inputs.policy,
+    );
+    expect(statements.find(({ Sid }) => Sid === "FailedEvents")?.Condition).to.deep.equal({
+      ArnLike: { "aws:SourceArn": "arn:aws:events:eu-central-1:111122223333:rule/*" },
+    });
+  });
+
   it("makes ARNs for the partition of the place", async () => {
     const graph = await record(
       () => {

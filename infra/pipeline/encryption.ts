@@ -98,7 +98,7 @@ export class Encryption extends pulumi.ComponentResource {
       useThroughServices(dataServices),
       useByOwnRoles(),
       grantsForServices(["dynamodb", "glue", "redshift", "redshift-serverless", "lambda"]),
-      useByService("Notifications", ["events.amazonaws.com", "s3.amazonaws.com"]),
+      useByEvents("Queues", "sqs"),
       exportLogs(),
       workerDisks(),
       // Glue has one key for all that a job writes, its logs included.
@@ -106,7 +106,8 @@ export class Encryption extends pulumi.ComponentResource {
     ]);
     this.logsKey = createKey("logs", "Logs, alarms and traces", [
       logGroups("LogGroups", `*${name}*`),
-      useByService("Alarms", ["cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"]),
+      useByService("Alarms", ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]),
+      useByEvents("Topics", "sns"),
       useThroughServices(["emr-serverless", "logs", "sns", "s3"]),
       useByOwnRoles(),
     ]);
@@ -205,6 +206,23 @@ export class Encryption extends pulumi.ComponentResource {
         actions: ["kms:Decrypt", "kms:GenerateDataKey"],
         resources: ["*"],
         conditions: { StringEquals: { "aws:SourceAccount": account } },
+      };
+    }
+
+    /**
+     * EventBridge, into this component's encrypted topics or queues. For topics a condition on the source's account or
+     * ARN is not supported: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html. What the key encrypts is.
+     */
+    function useByEvents(what: "Queues" | "Topics", service: "sqs" | "sns"): Statement {
+      const context = service === "sqs" ? "aws:sqs:arn" : "aws:sns:topicArn";
+      return {
+        sid: `EventsInto${what}`,
+        principals: { Service: "events.amazonaws.com" },
+        actions: ["kms:Decrypt", "kms:GenerateDataKey"],
+        resources: ["*"],
+        conditions: {
+          ArnLike: { [`kms:EncryptionContext:${context}`]: arns.regional(service, `${name}-*`) },
+        },
       };
     }
 

@@ -641,12 +641,20 @@ describe("Monitoring", () => {
       name: "shop-alerts",
       kmsMasterKeyId: keyArns.logsKeyArn,
     });
-    const [publish] = statementsOf(
+    const [publish, events] = statementsOf(
       one(graph, "aws:sns/topicPolicy:TopicPolicy", "shop-alerts").inputs.policy,
     );
     expect(publish?.Principal).to.deep.equal({
-      Service: ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"],
+      Service: ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"],
     });
+    expect(publish?.Condition).to.deep.equal({ StringEquals: { "aws:SourceAccount": "111122223333" } });
+    // With any condition EventBridge publishes nothing.
+    expect(events).to.deep.include({
+      Principal: { Service: "events.amazonaws.com" },
+      actions: ["sns:Publish"],
+      resources: ["arn:aws:sns:eu-central-1:111122223333:shop-alerts"],
+    });
+    expect(events).not.to.have.property("Condition");
     expect(
       ofType(graph, "aws:sns/topicSubscription:TopicSubscription").map(({ inputs }) => inputs.endpoint),
     ).to.deep.equal(["a@example.com"]);

@@ -256,8 +256,8 @@ export class Ingestion extends pulumi.ComponentResource {
           action: "lambda:InvokeFunction",
           function: apiLogs.function.name,
           principal: "events.amazonaws.com",
+          // The rule's ARN has the account in it; EventBridge names no account beside it.
           sourceArn: arns.regional("events", pulumi.interpolate`rule/${rule.name}`),
-          sourceAccount: arns.place.apply(({ accountId }) => accountId),
         },
         { parent },
       );

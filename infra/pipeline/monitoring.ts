@@ -155,12 +155,18 @@ export class Monitoring extends pulumi.ComponentResource {
           policy: policyDocument([
             {
               sid: "PublishAlerts",
-              principals: {
-                Service: ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"],
-              },
+              principals: { Service: ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"] },
               actions: ["sns:Publish"],
               resources: [arn],
               conditions: { StringEquals: { "aws:SourceAccount": account } },
+            },
+            {
+              // EventBridge publishes to no topic whose policy puts a condition on it:
+              // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+              sid: "PublishEvents",
+              principals: { Service: "events.amazonaws.com" },
+              actions: ["sns:Publish"],
+              resources: [arn],
             },
             {
               sid: "TlsOnly",

@@ -61,9 +61,21 @@ describe("Encryption", () => {
     });
     // Without these an alarm on an encrypted topic is lost without a word.
     const alarms = logs.find(({ Sid }) => Sid === "AlarmsByService");
-    expect(isRecord(alarms?.Principal) && alarms.Principal.Service).to.include.members([
-      "cloudwatch.amazonaws.com",
-      "events.amazonaws.com",
+    expect(alarms?.Principal).to.deep.equal({
+      Service: ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"],
+    });
+    // EventBridge into an encrypted topic or queue names neither account nor rule to KMS.
+    const events = (key: string) =>
+      statementsOf(one(graph, "aws:kms/key:Key", key).inputs.policy)
+        .filter(({ Principal }) => JSON.stringify(Principal).includes("events.amazonaws.com"))
+        .map(({ Condition }) => Condition);
+    expect(events("shop-logs")).to.deep.equal([
+      {
+        ArnLike: { "kms:EncryptionContext:aws:sns:topicArn": "arn:aws:sns:eu-central-1:111122223333:shop-*" },
+      },
+    ]);
+    expect(events("shop-data")).to.deep.equal([
+      { ArnLike: { "kms:EncryptionContext:aws:sqs:arn": "arn:aws:sqs:eu-central-1:111122223333:shop-*" } },
     ]);
   });
 });

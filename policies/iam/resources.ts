@@ -54,8 +54,22 @@ const ownAccount = allowed((statement, { account }) =>
     })),
 );
 
+/**
+ * EventBridge into one topic: it publishes to none whose policy puts a condition on it.
+ * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+ */
+const publishesEvents = ({ principals, actions, resources }: PolicyStatement): boolean =>
+  Object.values(principals)
+    .flat()
+    .every((principal) => principal === "events.amazonaws.com") &&
+  actions.length > 0 &&
+  actions.every((action) => action.toLowerCase() === "sns:publish") &&
+  resources.length > 0 &&
+  !resources.some(hasWildcard);
+
 /** Services that call for one account's resources and say for which. */
 const forAccount = allowed((statement) => {
+  if (publishesEvents(statement)) return [];
   const keys = restrictingKeys(statement);
   const context = [...keys].some((key) => key.startsWith("kms:encryptioncontext"));
   if (limited(statement) || context) return [];
@@ -149,7 +163,8 @@ export const resourcePolicyRules: readonly Rule[] = [
     title: "A service uses a resource on behalf of this account only",
     severity: "medium",
     controls: [{ framework: "none", id: "aws:SourceAccount" }],
-    remedy: "Add a condition on aws:SourceArn or aws:SourceAccount (or, for a key, its encryption context).",
+    remedy:
+      "Add a condition on aws:SourceArn or aws:SourceAccount (or, for a key, its encryption context). EventBridge takes none on a topic: name the topic, and sns:Publish alone.",
     link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html",
     types: [...resourceTypes],
     checks: [forAccount],

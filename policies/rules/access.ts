@@ -209,7 +209,12 @@ export const access: readonly Rule[] = [
         : undefined;
     },
     (permission) => (permission.has("sourceArn") ? undefined : "sourceArn is not set"),
-    (permission) => (permission.has("sourceAccount") ? undefined : "sourceAccount is not set"),
+    (permission) => {
+      if (permission.has("sourceAccount")) return undefined;
+      // A bucket's ARN has no account, so that another account could make a bucket of that name.
+      const account = permission.text("sourceArn")?.split(":")[4] ?? "";
+      return account === "" ? "sourceAccount is not set, and sourceArn has no account" : undefined;
+    },
     (permission) => {
       const action = permission.text("action");
       return action === "lambda:InvokeFunction" ? undefined : `action is ${action ?? "not set"}`;
