@@ -1,4 +1,4 @@
-/** The commands of a laptop: `start` runs the pipeline, `stream` keeps the clickstream running, `query` asks the warehouse, `report` opens the last report. */
+/** The commands of a laptop: `start` runs the pipeline, `stream` keeps the clickstream running, `train` trains the fraud model, `query` asks the warehouse, `report` opens the last report. */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -17,6 +17,10 @@ const usage = `Usage
   npm run stream -- [options]             keep the clickstream running against a generator, until Ctrl-C
     --rate N                          events a second (default 50)
     --seconds N                       stop by itself after so long
+  npm run fraud:train -- [--out DIR]      train a fraud model, which scores when it is better than the one in use
+    --labels FILE                     bring in fraud reports first: CSV with transaction_id,fraud,reported_at
+    --sample-labels                   bring in made-up reports, to try it
+    --seed N                          seed of the training
   npm run query -- "<sql>" [--as ROLE] [--out DIR]
   npm run report -- [--out DIR]       where the last report is
 `;
@@ -106,6 +110,25 @@ async function runStream(args: string[]): Promise<number> {
   });
 }
 
+async function runTrain(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      out,
+      labels: { type: "string" },
+      "sample-labels": { type: "boolean", default: false },
+      seed: { type: "string", default: "0" },
+    },
+  });
+  const { train } = await import("./train.ts");
+  return train({
+    out: values.out,
+    seed: number("seed", values.seed, 0),
+    sampleLabels: values["sample-labels"],
+    ...(values.labels !== undefined && { labels: values.labels }),
+  });
+}
+
 async function runQuery(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
@@ -151,6 +174,7 @@ async function runReport(args: string[]): Promise<number> {
 const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
   start: runStart,
   stream: runStream,
+  train: runTrain,
   query: runQuery,
   report: runReport,
 };

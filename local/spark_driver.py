@@ -28,6 +28,7 @@ import odcs
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from sample_labels import sample_labels
 from securecart.errors import JobError
 from securecart.objects import LAKE_ROOT_VARIABLE
 from source_database import SourceDatabase
@@ -67,6 +68,7 @@ class Driver:
             "cancel": self.cancel,
             "stop_streams": self.stop_streams,
             "table_rows": self.table_rows,
+            "sample_labels": self.sample_labels,
         }
 
     def run_job(self, module: str, argv: list[str]) -> None:
@@ -118,6 +120,10 @@ class Driver:
                 row = self.spark.sql(f"SELECT coalesce(sum(record_count), 0) FROM {table}.files").first()
                 counts[table] = int(row[0]) if row is not None else 0
         return counts
+
+    def sample_labels(self, table: str, prefix: str) -> int:
+        """Made-up fraud reports; returns how many."""
+        return sample_labels(self.spark, table, prefix)
 
     def storage(self, table: str, column: str, value: str) -> dict[str, int]:
         """Files and bytes of an Iceberg table, and of what a scan for one partition value really opens."""

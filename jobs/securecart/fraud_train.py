@@ -23,6 +23,7 @@ from securecart.fraud.model import with_margins
 from securecart.fraud.registry import Registry, is_better
 from securecart.fraud.trace import Trace, traced
 from securecart.fraud.training import Review, average_precision, train
+from securecart.objects import write_text
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def main(argv: list[str]) -> None:
     file = job.lake.run_file(run, "fraud_train-trace")
     with traced("fraud_train", job.options.trace_header, file, asked, run=run) as trace:
         about = fraud_train(job, trace)
-    log.info("%s", json.dumps(about))
+    write_text(job.lake.run_file(run, "fraud_train"), json.dumps(about, indent=1))
 
 
 if __name__ == "__main__":
