@@ -19,6 +19,7 @@ import { Arns, type Place } from "../lib/place.ts";
 import { lakeSettings } from "../lib/spark.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
 import { root, sha256 } from "../package/artifacts.ts";
+import { fraudArchitecture } from "../package/environment.ts";
 import type { PythonAsset } from "../package/pythonArchive.ts";
 import type { CatalogZone } from "./catalog.ts";
 import { jobsPackage } from "./jobs.ts";
@@ -198,7 +199,7 @@ export class Fraud extends pulumi.ComponentResource {
             type: "spark",
             // Spark 3.5.6, Java 17 and Iceberg 1.10, as on Glue 5.1 and on a laptop.
             releaseLabel: "emr-7.13.0",
-            architecture: "ARM64",
+            architecture: fraudArchitecture,
             maximumCapacity: {
               cpu: `${size.maxVcpus ?? 16} vCPU`,
               memory: `${size.maxMemoryGb ?? 64} GB`,

@@ -1,0 +1,53 @@
+/** The whole way of a fraud model on a laptop: a run by rules, training on made-up reports, the next run by the model. */
+import { cp } from "node:fs/promises";
+import path from "node:path";
+import { expect } from "chai";
+import { command, type Exit, secondStep, temporaryFolder } from "./testing/harness.ts";
+import { buckets } from "./workspace.ts";
+
+describe("fraud model on a laptop", function () {
+  this.timeout(900_000);
+  let folder: string;
+  let remove: () => Promise<void>;
+
+  before(async () => {
+    ({ folder, remove } = await temporaryFolder());
+  });
+  after(() => remove?.());
+
+  const run = (...args: string[]): Exit => command(...args, "--out", path.join(folder, "out"));
+  function succeeded(...args: string[]): string {
+    const { code, stdout, stderr } = run(...args);
+    expect(code, stderr).to.equal(0);
+    return stdout;
+  }
+
+  it("says what is missing, trains, and scores what comes next by the model @slow", async () => {
+    const nothing = run("train");
+    expect(nothing.code).to.equal(1);
+    expect(nothing.stderr).to.match(/holds no transactions yet; run npm start first\n$/);
+    succeeded("start", "--scale", "0.1");
+    const unlabelled = run("train");
+    expect(unlabelled.code).to.equal(1);
+    expect(unlabelled.stderr).to.include("no fraud reports to learn from: put CSV files");
+    expect(unlabelled.stderr).not.to.match(/^\s+at /m);
+    const trained = succeeded("train", "--sample-labels", "--seed", "3");
+    expect(trained).to.match(
+      /^\d+ made-up reports of frauds: s3:.*sample\.csv\nModel .*\nOn .*\nIt scores from/,
+    );
+    const again = succeeded("train", "--seed", "3");
+    expect(again, "the same model is no better").to.match(
+      /It does not replace the model in use, which has 0\.\d+/,
+    );
+    const sample = path.join(folder, "out/sample");
+    secondStep(sample, new Date());
+    await cp(
+      path.join(sample, "step-2/drops/transactions"),
+      path.join(folder, "out/lake", buckets.landing, "drops/transactions"),
+      { recursive: true, preserveTimestamps: true },
+    );
+    succeeded("start");
+    const methods = succeeded("query", "SELECT DISTINCT method FROM mart.fraud_scores ORDER BY method");
+    expect(methods).to.include("model").and.to.include("rules");
+  });
+});
