@@ -49,6 +49,13 @@ describe("workflow of pull requests", () => {
     for (const { run = "" } of steps) expect(run).to.not.match(/\$\{\{\s*(github|inputs)\./);
   });
 
+  it("builds what the program uploads before it previews: without it the program ends at once", () => {
+    const runs = workflow.jobs.preview?.steps.map(({ run = "" }) => run) ?? [];
+    const packaged = runs.findIndex((run) => run.includes("npm run package"));
+    expect(packaged).to.be.at.least(0);
+    expect(packaged).to.be.below(runs.findIndex((run) => run.includes("pulumi preview")));
+  });
+
   it("previews both stacks with the policy pack", () => {
     const runs = steps.map(({ run = "" }) => run).join("\n");
     expect(runs).to.match(/pulumi preview .*--diff .*--json .*--policy-pack policies/);
