@@ -74,8 +74,8 @@ export interface WorkloadRoleArgs {
   readonly description: string;
   /** The AWS service that assumes the role, for example `glue.amazonaws.com`; or a whole trust policy. */
   readonly trust: string | { readonly document: pulumi.Input<string> };
-  /** Inline policies by name: what the role may do, one policy a concern. */
-  readonly policies: Readonly<Record<string, readonly Statement[]>>;
+  /** Inline policies by name: what the role may do, one policy a concern; made of the role where one names it. */
+  readonly policies: Readonly<Record<string, readonly Statement[] | ((role: aws.iam.Role) => Statement[])>>;
   /** ARN of a managed policy that the role can never exceed. */
   readonly permissionsBoundary?: pulumi.Input<string> | undefined;
   /** Seconds a session lasts at most. @default 3600 */
@@ -122,6 +122,7 @@ export class WorkloadRole extends pulumi.ComponentResource {
     this.roleName = this.role.name;
     this.arn = new Arns(args.place).iam(pulumi.interpolate`role/${this.role.name}`);
     this.policies = Object.entries(args.policies)
+      .map(([concern, given]) => [concern, typeof given === "function" ? given(this.role) : given] as const)
       .filter(([, statements]) => statements.length > 0)
       .map(
         ([concern, statements]) =>

@@ -44,9 +44,6 @@ export interface WorkflowArgs {
   readonly transform?: { readonly machine?: Transform<aws.sfn.StateMachineArgs> };
 }
 
-/** IAM's own variable for the id of whoever calls. */
-const callersUserId = `$\{aws:userid}`;
-
 /**
  * The state machine of the batch pipeline, from the very definition that the local run executes, and what starts it:
  * a drop in the landing bucket, and a schedule.
@@ -181,7 +178,7 @@ export class Workflow extends pulumi.ComponentResource {
                 : []),
             ],
             exports: exportStatements(),
-            load: loadStatements(),
+            load: loadStatements,
             fraud: args.fraud ? fraudStatements(args.fraud) : [],
             keys: [
               useKeyThrough(arns, args.dataKeyArn, ["dynamodb", "s3"]),
@@ -274,7 +271,7 @@ export class Workflow extends pulumi.ComponentResource {
       ];
     }
 
-    function loadStatements(): Statement[] {
+    function loadStatements(role: aws.iam.Role): Statement[] {
       const { workgroupArn } = args.warehouse;
       return [
         {
@@ -283,11 +280,16 @@ export class Workflow extends pulumi.ComponentResource {
           resources: [workgroupArn],
         },
         {
-          // A statement has no ARN; who may ask for it is decided by who ran it.
+          // A statement has no ARN; who may ask for it is decided by who ran it: this role, in whatever session Step
+          // Functions took for the task that sent it.
           sid: "DescribeOwnStatements",
           actions: ["redshift-data:DescribeStatement"],
           resources: ["*"],
-          conditions: { StringEquals: { "redshift-data:statement-owner-iam-userid": callersUserId } },
+          conditions: {
+            StringLike: {
+              "redshift-data:statement-owner-iam-userid": pulumi.interpolate`${role.uniqueId}:*`,
+            },
+          },
         },
       ];
     }

@@ -86,6 +86,11 @@ export class Stack {
     return this.named("aws:iam/role:Role", `${this.name}-${role}`);
   }
 
+  /** The id that AWS would give a role, with which its sessions' ids begin. */
+  roleId(role: string): string {
+    return String(this.graph.computed[this.role(role).urn]?.uniqueId);
+  }
+
   roleArn(role: string): string {
     return `arn:${this.graph.place.partition}:iam::${this.account}:role/${this.name}-${role}`;
   }

@@ -94,11 +94,15 @@ const actionsOf: Readonly<Record<string, (args: Arguments, stack: Stack) => read
         context: {},
       }));
     },
-    "aws-sdk:redshiftdata:describeStatement": () => [
+    "aws-sdk:redshiftdata:describeStatement": (_, stack) => [
       {
         action: "redshift-data:DescribeStatement",
         resource: "*",
-        context: { "redshift-data:statement-owner-iam-userid": "AROAEXAMPLE:session" },
+        // Sent by the same role, in the session of another task than the one that asks.
+        context: {
+          "redshift-data:statement-owner-iam-userid": `${stack.roleId("workflow")}:another-session`,
+          "aws:userid": `${stack.roleId("workflow")}:session`,
+        },
       },
     ],
     // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport_Requesting.html
