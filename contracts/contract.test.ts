@@ -118,6 +118,30 @@ describe("contract", () => {
         line("name: batch_id, physicalType: int"),
       "column 'batch_id' is added to every exported table",
     ],
+    ...[
+      "{kind: mysql, table: t, watermark: w, partitionColumn: id, reconcille: true}",
+      "{kind: dynamodb, table: t, reconcille: true}",
+      "{kind: csv, prefix: drops/t/, reconcille: true}",
+      "{kind: csv, prefix: drops/t/, dialect: {reconcille: true}}",
+    ].map((source): [string, string, string] => [
+      `a misspelt key in ${source}`,
+      head("t", `${zone("source")}, {property: source, value: ${source}}`) + key,
+      "reconcille",
+    ]),
+    [
+      "a misspelt key of a warehouse table",
+      head("t", `${zone("curated")}, {property: warehouse, value: {table: t, load: merge, bye: day}}`) + key,
+      "bye",
+    ],
+    [
+      "a misspelt key of conform",
+      head("t", zone("staging")) +
+        key +
+        line(
+          "name: region, physicalType: varchar(9), customProperties: [{property: conform, value: {refernce: regions}}]",
+        ),
+      "refernce",
+    ],
     [
       "a misspelt custom property",
       head("t", "{property: wharehouse, value: {}}") + key,

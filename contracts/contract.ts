@@ -63,37 +63,40 @@ const documentSchema = z.looseObject({
     .length(1, "must describe exactly one table"),
 });
 
-const csvDialect = z.looseObject({
+const csvDialect = z.strictObject({
   delimiter: z.string().length(1).default(","),
   quote: z.string().length(1).default('"'),
   encoding: z.string().default("UTF-8"),
   header: z.boolean().default(true),
   nullValues: z.array(z.string()).default([""]),
   decimalSeparator: z.enum([".", ","]).default("."),
+  thousandsSeparator: z.string().max(1).optional(),
   maxLineBytes: z.int().min(1).optional(),
 });
 
 const sourceSchema = z.discriminatedUnion("kind", [
-  z.looseObject({
+  z.strictObject({
     kind: z.literal("mysql"),
     table: z.string().min(1),
     watermark: z.string().min(1),
     partitionColumn: z.string().min(1),
     reconcile: z.boolean().default(false),
+    overlapMinutes: z.number().min(0).optional(),
   }),
-  z.looseObject({
+  z.strictObject({
     kind: z.literal("dynamodb"),
     table: z.string().min(1),
     explode: z.string().min(1).optional(),
     position: z.string().min(1).optional(),
   }),
-  z.looseObject({
+  z.strictObject({
     kind: z.literal("csv"),
     prefix: z.string().min(1),
+    optionalColumns: z.array(z.string()).optional(),
     dialect: csvDialect.default(() => csvDialect.parse({})),
   }),
   logSourceSchema,
-  z.looseObject({
+  z.strictObject({
     kind: z.literal("kinesis"),
     stream: z.string().min(1),
     sessionGapMinutes: z.number().positive(),
@@ -106,7 +109,7 @@ const sourceSchema = z.discriminatedUnion("kind", [
   }),
 ]);
 
-const warehouseSchema = z.looseObject({
+const warehouseSchema = z.strictObject({
   table: z.string().regex(/^[a-z][a-z0-9_]{0,50}$/, "must be snake_case of at most 51 characters"),
   load: z.enum(["merge", "replace"]),
   by: z.string().min(1).optional(),
@@ -138,7 +141,7 @@ const columnExtras = z.object({
   sourceName: z.string().min(1).optional(),
   formats: z.array(format).min(1).optional(),
   conform: z
-    .looseObject({
+    .strictObject({
       case: z.enum(["lower", "upper"]).optional(),
       reference: z.enum(["regions", "currencies"]).optional(),
       default: z.union([z.string(), z.number(), z.boolean()]).optional(),

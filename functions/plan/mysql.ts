@@ -12,15 +12,8 @@ export interface SourceDatabase {
 const defaultOverlapMinutes = 10;
 
 /** Minutes before the watermark that are read again, for rows whose transaction committed late. */
-function overlapMinutes(contract: SourceContract<"mysql">): number {
-  const minutes = contract.source.overlapMinutes ?? defaultOverlapMinutes;
-  if (typeof minutes !== "number" || !(minutes >= 0)) {
-    throw new Error(
-      `${contract.file}: source.overlapMinutes is ${JSON.stringify(minutes)}; it must be a number of minutes, 0 or more`,
-    );
-  }
-  return minutes;
-}
+const overlapMinutes = ({ source }: SourceContract<"mysql">): number =>
+  source.overlapMinutes ?? defaultOverlapMinutes;
 
 /**
  * What to read of one table, or undefined when nothing changed since its watermark and no reconciliation is due.

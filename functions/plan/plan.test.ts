@@ -224,8 +224,24 @@ describe("plan", () => {
     );
     pipeline.customersChanged = new Date("2026-03-02T00:00:00.000Z");
     const error = await rejection(pipeline.plan(pipeline.execution()));
-    expect(error.message).to.contain('source.overlapMinutes is "ten"').and.to.contain("customers");
+    expect(error.message).to.match(/customers in s3:.*overlapMinutes/s);
     expect(await pipeline.ledger.lease()).to.equal(undefined);
+  });
+
+  it("exports once more after a run that failed, though nothing is new: its load may have been half done", async () => {
+    await pipeline.run();
+    pipeline.passMinutes(5);
+    await pipeline.drop("transactions/withdrawn.csv", "id\n3\n");
+    const failing = pipeline.execution();
+    await pipeline.abort(failing, planned(await pipeline.plan(failing)).batchId);
+    await pipeline.withdraw("transactions/withdrawn.csv");
+    pipeline.passMinutes(5);
+    const again = pipeline.execution();
+    const answer = await pipeline.plan(again);
+    expect(answer).to.include({ status: "PLANNED", from: "export" });
+    expect(await pipeline.planOf(answer)).to.deep.include({ extracts: [], claims: [], landing: [] });
+    await pipeline.commit(again, answer);
+    expect((await pipeline.plan(pipeline.execution())).status).to.equal("NOTHING_NEW");
   });
 
   describe("backfill and replay", () => {

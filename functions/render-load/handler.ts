@@ -22,8 +22,8 @@ export interface Load {
 }
 
 /**
- * Puts the loads of tables together into as few transactions as the Data API's limit of statements allows, one as a
- * rule: either all tables show a batch or none does.
+ * Puts the loads of tables together into as few transactions as the Data API's limit of statements allows: all tables of
+ * one transaction show a batch, or none does. A day's batch fits into one, a first load of all tables takes two.
  */
 export function together(loads: readonly Load[]): Load[] {
   const packed: Load[] = [];

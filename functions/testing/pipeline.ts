@@ -139,6 +139,11 @@ export class TestPipeline {
     await utimes(this.store.pathOf(buckets.landing, `drops/${name}`), this.time, this.time);
   }
 
+  /** Takes a dropped file away. */
+  async withdraw(name: string): Promise<void> {
+    await rm(this.store.pathOf(buckets.landing, `drops/${name}`));
+  }
+
   passMinutes(minutes: number): void {
     this.time = new Date(this.time.getTime() + minutes * 60_000);
   }

@@ -9,6 +9,10 @@ The changes are those since the last batch whose load was committed. Each export
 the plan names as the last one loaded (``loaded_batch``). A batch that failed after its export is therefore
 exported again with the next one, and nothing needs to be marked after a load. Exporting a row again is
 harmless: the load goes by key, and no older export replaces what a newer one brought.
+
+A run may fail while it loads, with some tables loaded and the lake then set back. What it exported is doubtful: the
+warehouse may hold it, and nothing in the lake tells. So every key of an export later than the last loaded batch is
+exported again as the lake now has it, or as gone.
 """
 
 from __future__ import annotations
@@ -22,9 +26,11 @@ from typing import Any
 
 from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from securecart import lake
 from securecart.contract import Contract
+from securecart.objects import list_objects
 from securecart.snapshots import TableSnapshots, changelog, read_snapshots
 
 log = logging.getLogger(__name__)
@@ -80,8 +86,42 @@ def changed_rows(
         # The table was set back behind what was loaded: the two states are compared as a whole.
         return all_rows(current, job.spark.read.option("tag", start_tag).table(table), contract.keys)
     states = last_states(changelog(job.spark, table, start, snapshots.current), contract.keys)
+    by = _loaded_by(contract)
+    return whole_days(states, current, by[0]) if by else states
+
+
+def doubtful_keys(job: lake.Job, contract: Contract, exports: str, loaded_batch: str | None) -> DataFrame | None:
+    """Keys (and the column loaded by) that the warehouse may hold from exports no commit confirmed; None without any.
+
+    Args:
+        exports: ``s3://`` folder of the table's exports, one folder a batch. Batch ids sort by time; an earlier try of
+            this batch counts. Not seen is a failed replay of a batch older than the last one loaded.
+    """
+    folders = {uri.rpartition("/")[0] for uri in list_objects(f"{exports}batch=")}
+    doubtful = sorted(f for f in folders if f.rpartition("batch=")[2] > (loaded_batch or ""))
+    if not doubtful:
+        return None
+    names = {*contract.keys, *_loaded_by(contract)}
+    columns = [c for c in contract.columns if c.name in names]
+    schema = T.StructType([T.StructField(c.name, c.spark_type) for c in columns])
+    # This batch's own folder is about to be written anew, so the rows are read now.
+    return job.spark.read.schema(schema).parquet(*doubtful).distinct().localCheckpoint()
+
+
+def with_doubtful(rows: DataFrame | None, doubtful: DataFrame, current: DataFrame, contract: Contract) -> DataFrame:
+    """Adds to the changes what the lake now has under doubtful keys: U, or D where it has nothing."""
+    keys = list(contract.keys)
+    by = _loaded_by(contract) or keys
+    there = current.join(doubtful.select(by).distinct(), by, "left_semi").withColumn("_op", F.lit("U"))
+    gone = doubtful.join(current.select(keys), keys, "left_anti").withColumn("_op", F.lit("D"))
+    found = there.unionByName(gone, allowMissingColumns=True)
+    return found if rows is None else rows.unionByName(found.join(rows.select(keys), keys, "left_anti"))
+
+
+def _loaded_by(contract: Contract) -> list[str]:
+    """The column whose values the warehouse replaces as a whole; none for a table that is loaded by key."""
     warehouse: Mapping[str, Any] = contract.warehouse or {}
-    return whole_days(states, current, warehouse["by"]) if warehouse.get("load") == "replace" else states
+    return [warehouse["by"]] if warehouse.get("load") == "replace" else []
 
 
 def export_form(rows: DataFrame, contract: Contract, job: lake.Job) -> DataFrame:
@@ -143,10 +183,14 @@ def export_table(job: lake.Job, table: str, contract: Contract, loaded_batch: st
     """Exports one table. Returns its name in the warehouse, and its metrics."""
     assert contract.warehouse is not None
     name = str(contract.warehouse["table"])
-    path = f"s3://{job.lake.curated}/exports/{name}/batch={job.batch_id}/"
+    exports = f"s3://{job.lake.curated}/exports/{name}/"
+    path = f"{exports}batch={job.batch_id}/"
     snapshots = read_snapshots(job.spark, table)
     start_tag = tag_of(loaded_batch) if loaded_batch else None
     rows = changed_rows(job, table, contract, snapshots, start_tag)
+    doubtful = doubtful_keys(job, contract, exports, loaded_batch)
+    if doubtful is not None:
+        rows = with_doubtful(rows, doubtful, job.spark.table(table), contract)
     written = 0 if rows is None else write_export(export_form(rows, contract, job), path)
     move_tags(job.spark, table, snapshots, job.batch_id, loaded_batch)
     log.info("%s: %s rows", name, written)
