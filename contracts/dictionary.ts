@@ -1,4 +1,4 @@
-// Writes docs/data-dictionary.md from the contracts: node local/setup.mjs tsx contracts/dictionary.ts
+// Writes docs/data-dictionary.md from the contracts: npm run contracts:dictionary
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -99,7 +99,7 @@ const zones = [
 
 const introduction = `# Data dictionary
 
-Generated from \`contracts/*.yaml\` by \`node local/setup.mjs tsx contracts/dictionary.ts\`; change the contracts, not this
+Generated from \`contracts/*.yaml\` by \`npm run contracts:dictionary\`; change the contracts, not this
 file. **personal** marks personal data: it stays in the lake and in the warehouse's schema \`stage\`, and is in no view
 that \`bi_reader\` may read. Times are UTC unless a column says otherwise.
 
