@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+import logging
 import os
 import random
 import shutil
@@ -25,6 +26,7 @@ from securecart import fraud_score, fraud_train
 from securecart.contract import Bundle
 from securecart.errors import JobError
 from securecart.fraud.model import SETTINGS
+from securecart.fraud.source import read_labels
 from securecart.objects import read_text, write_text
 from securecart.tables import create_or_evolve
 from spark_session import BUCKETS
@@ -222,6 +224,47 @@ def test_reports_that_name_nothing_known_or_only_one_class_are_said(payments: Pa
     payments.report("a", ("T1", 0, START + timedelta(days=60)))
     with pytest.raises(JobError, match=r"nothing to learn from: 0 frauds and \d+ genuine .*widen the training days"):
         payments.train()
+
+
+def test_reports_that_cannot_be_read_are_counted_and_a_wrong_header_is_named(
+    spark: SparkSession, lake_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prefix = f"s3://{BUCKETS['landing']}/labels-odd/"
+    assert read_labels(spark, prefix) is None
+    good = "T1,1,2026-01-05T10:00:00Z"
+    odd = ["T2,2,2026-01-05T10:00:00Z", ",1,2026-01-05T10:00:00Z", "T3,1,soon", "T4,yes,2026-01-05T10:00:00Z", "T5"]
+    write_text(f"{prefix}a.csv", "\n".join([HEADER, good, *odd, ""]))
+    with caplog.at_level(logging.WARNING):
+        labels = read_labels(spark, prefix)
+    assert labels is not None
+    assert [(r["transaction_id"], r["fraud"]) for r in labels.collect()] == [("T1", 1)]
+    assert f"5 rows below {prefix} are no reports" in caplog.text
+    write_text(f"{prefix}b.csv", "id,fraud,reported_at\n" + good)
+    with pytest.raises(JobError, match=f"a file below {prefix} does not begin with the header {HEADER}"):
+        read_labels(spark, prefix)
+
+
+@pytest.mark.slow
+def test_scored_batch_by_batch_or_all_at_once_is_the_same(
+    spark: SparkSession, contracts: Bundle, bundle_uri: str
+) -> None:
+    """By rules, over more days than features look back; the test of the features has labels too."""
+    days, half = 90, 85
+    all_of_them, _ = history(days, seed=2)
+    at_once, in_batches = (Payments(spark, contracts, bundle_uri) for _ in range(2))
+    at_once.add("transactions", *all_of_them)
+    expected = at_once.score("all")
+    edge = START + timedelta(days=half)
+    in_batches.add("transactions", *[row for row in all_of_them if row["event_time"] < edge])
+    in_batches.score("first")
+    in_batches.add("transactions", *[row for row in all_of_them if row["event_time"] >= edge])
+    found = in_batches.score("second")
+    columns = ("probability", "decision", "alert", "reasons")
+    assert {n: [row[c] for c in columns] for n, row in found.items()} == {
+        n: [row[c] for c in columns] for n, row in expected.items()
+    }
+    assert len(found) == days * 20
+    assert in_batches.run_file("second", "fraud_score")["datasets"]["fraud_scores"]["scored"] == (days - half) * 20
 
 
 def test_amounts_at_the_edges_are_scored(payments: Payments) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from securecart.errors import JobError
 from securecart.fraud.features import LABEL_DELAY_DAYS
 from securecart.fraud.transactions import SCHEMA
 from securecart.objects import list_objects
+
+log = logging.getLogger(__name__)
 
 LABELS = T.StructType(
     [
@@ -28,13 +33,37 @@ def latest_labels(labels: DataFrame) -> DataFrame:
 def read_labels(spark: SparkSession, prefix: str) -> DataFrame | None:
     """Reports of frauds: CSV objects below ``prefix`` with the header transaction_id,fraud,reported_at.
 
-    None when there are no such objects. A row without id, label (0 or 1) or time is no report and is left out.
+    None when there are no such objects. A row without id, label (0 or 1) or time is no report: it is left out, and the
+    log says how many there are.
+
+    Raises:
+        JobError: when a file has another header.
     """
     objects = [uri for uri in list_objects(prefix) if uri.endswith((".csv", ".csv.gz"))]
     if not objects:
         return None
-    read = spark.read.csv(objects, header=True, schema=LABELS, enforceSchema=False)
-    return latest_labels(read.where("transaction_id is not null and fraud in (0, 1) and reported_at is not null"))
+    texts = T.StructType([T.StructField(name, T.StringType()) for name in LABELS.names])
+    read = spark.read.csv(objects, header=True, schema=texts, enforceSchema=False)
+    typed = read.select(*[F.col(field.name).cast(field.dataType) for field in LABELS])
+    is_report = F.coalesce(
+        F.col("transaction_id").isNotNull() & F.col("fraud").isin(0, 1) & F.col("reported_at").isNotNull(), F.lit(False)
+    )
+    try:
+        unreadable = typed.where(~is_report).count()
+    except Exception as error:  # Spark says it in the middle of a Java trace
+        if "header" not in str(error):
+            raise
+        raise JobError(
+            f"a file below {prefix} does not begin with the header {','.join(LABELS.names)}; correct or remove it"
+        ) from error
+    if unreadable > 0:
+        log.warning(
+            "%d rows below %s are no reports and count for nothing: they lack a transaction_id, a fraud of 0 or 1, or "
+            "a readable reported_at",
+            unreadable,
+            prefix,
+        )
+    return latest_labels(typed.where(is_report))
 
 
 def labelled(transactions: DataFrame, labels: DataFrame | None) -> DataFrame:
