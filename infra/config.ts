@@ -75,6 +75,19 @@ export const logRetentions = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ] as const;
 
+/** When something is done. */
+const schedule = z.strictObject({
+  expression: z
+    .string()
+    .regex(/^(cron|rate)\(.+\)$/)
+    .describe("cron(…) or rate(…) as EventBridge Scheduler reads them"),
+  timeZone: z
+    .string()
+    .refine((zone) => Intl.supportedValuesOf("timeZone").includes(zone) || zone === "UTC")
+    .describe("an IANA time zone, for example Europe/Berlin"),
+  enabled: on,
+});
+
 const groups = {
   /** The first part of every resource's name; the environment is the second. */
   name: z
@@ -215,6 +228,28 @@ const groups = {
         .optional(),
     })
     .optional(),
+  /** A partner's API whose changed results are pulled as drops of a dataset. Without it nothing is pulled. */
+  partner: z
+    .strictObject({
+      url: z
+        .url({ protocol: /^https$/ })
+        .describe("an https address, for example https://api.partner.example.com/v1/campaigns"),
+      /** The dataset whose drops the results become. */
+      dataset: z.string().min(1).describe("the name of a contract whose source is csv"),
+      /** A secret whose text is the API's bearer token. */
+      tokenSecretArn: secretArn.describe("the ARN of a Secrets Manager secret in the stack's region"),
+      /** The key that encrypts the secret, when it is not the account's `aws/secretsmanager`. */
+      tokenSecretKeyArn: kmsKeyArn.optional(),
+      /** Where the first pull begins. */
+      begin: z.iso
+        .datetime()
+        .describe("a time in UTC, for example 2026-01-01T00:00:00Z")
+        .default("2020-01-01T00:00:00Z"),
+      /** Windows overlap by so much, for what the partner publishes late. */
+      overlapMinutes: whole(0, 1440, "minutes").default(10),
+      schedule,
+    })
+    .optional(),
   functions: z.strictObject({
     memoryMegabytes: whole(128, 10240, "MB"),
     reservedConcurrency: whole(1, 100, "executions"),
@@ -229,17 +264,7 @@ const groups = {
       )
       .optional(),
   }),
-  schedule: z.strictObject({
-    expression: z
-      .string()
-      .regex(/^(cron|rate)\(.+\)$/)
-      .describe("cron(…) or rate(…) as EventBridge Scheduler reads them"),
-    timeZone: z
-      .string()
-      .refine((zone) => Intl.supportedValuesOf("timeZone").includes(zone) || zone === "UTC")
-      .describe("an IANA time zone, for example Europe/Berlin"),
-    enabled: on,
-  }),
+  schedule,
   workflow: z.strictObject({
     /** A run that takes longer raises an alarm; it is stopped after five hours, before its lease ends. */
     slowAfterMinutes: whole(10, 299, "minutes"),
@@ -432,12 +457,12 @@ function crossChecks(
   }
   const { functions } = config;
   const layer = functions?.secretsLayerArn;
-  const { ingestion } = config;
-  if ((mysql || ingestion) && functions && layer === undefined) {
+  const { ingestion, partner } = config;
+  if ((mysql || ingestion || partner) && functions && layer === undefined) {
     add(
       "functions.secretsLayerArn",
       layer,
-      "with mysql or ingestion: the ARN of the layer AWS-Parameters-and-Secrets-Lambda-Extension-Arm64 in the stack's region",
+      "with mysql, ingestion or partner: the ARN of the layer AWS-Parameters-and-Secrets-Lambda-Extension-Arm64 in the stack's region",
       "find it in AWS's documentation of the extension, then: " +
         setCommand(`${namespace}:functions.secretsLayerArn`),
     );
@@ -452,6 +477,7 @@ function crossChecks(
   for (const [key, arn] of [
     ["mysql.secretArn", mysql?.secretArn],
     ["ingestion.hashKeySecretArn", ingestion?.hashKeySecretArn],
+    ["partner.tokenSecretArn", partner?.tokenSecretArn],
   ] as const) {
     if (arn === undefined || awsRegion === undefined || arn.split(":")[3] === awsRegion) continue;
     add(

@@ -94,6 +94,23 @@ function checkSources(contracts: readonly Contract[], config: StackConfig | unde
   return problems;
 }
 
+/** Problems between contracts and the partner's dataset, which has to come as files. */
+function checkPartner(contracts: readonly Contract[], config: StackConfig | undefined): Problem[] {
+  const dataset = config?.partner?.dataset;
+  if (dataset === undefined) return [];
+  const files = contracts.filter(({ source }) => source?.kind === "csv").map(({ name }) => name);
+  if (files.includes(dataset)) return [];
+  const key = `${project}:partner.dataset`;
+  return [
+    {
+      key,
+      value: dataset,
+      allowed: `a contract whose source is csv: ${files.toSorted().join(", ") || "there is none"}`,
+      remedy: `pulumi config set --path '${key}' <dataset>, or write its contract`,
+    },
+  ];
+}
+
 /** The account and region that the credentials lead to. */
 async function currentAccount(): Promise<Place> {
   const [{ partition }, { accountId }, { region }] = await Promise.all([
@@ -129,7 +146,13 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
   const { config, problems } = readConfig(pulumi.runtime.allConfig(), project);
   const { contracts, problems: contractProblems } = await loadContracts(config?.contracts ?? ["contracts"]);
   const { recipes, problems: recipeProblems } = loadRecipes(contracts);
-  const all = [...problems, ...contractProblems, ...recipeProblems, ...checkSources(contracts, config)];
+  const all = [
+    ...problems,
+    ...contractProblems,
+    ...recipeProblems,
+    ...checkSources(contracts, config),
+    ...checkPartner(contracts, config),
+  ];
   if (!config || all.length > 0) throw new pulumi.RunError(new ConfigError(stack, all).message);
   const wheels = wheelsAsset(options.offline ?? false);
   const environment = environmentAsset(options.offline ?? false);
@@ -162,6 +185,7 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
       fraud: config.fraud,
       fraudEnvironment: environment,
       ingestion: config.ingestion,
+      partner: config.partner,
       functions: {
         memoryMegabytes: config.functions.memoryMegabytes,
         reservedConcurrency: config.functions.reservedConcurrency,

@@ -58,6 +58,8 @@ export function toText(graph: Graph): string {
     lines.push("", "not deployed, because the file is not there yet:");
     for (const { part, file } of missing as { part: string; file: string }[])
       lines.push(`  ${part} (${file})`);
+  } else if (Array.isArray(missing)) {
+    lines.push("", "every part of the pipeline is there: nothing waits for its file");
   }
   return `${lines.join("\n")}\n`;
 }

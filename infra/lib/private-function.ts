@@ -43,10 +43,12 @@ export interface PrivateFunctionArgs extends FunctionDefaults {
   /** What it may do beside logging and tracing, by concern. */
   readonly policies?: Readonly<Record<string, readonly Statement[]>>;
   readonly layers?: readonly pulumi.Input<string>[];
+  /** Leaves it out of the VPC, for a function that has to reach the internet. @default false */
+  readonly outside?: boolean;
 }
 
 /**
- * A Lambda function in the VPC: arm64, traced, its environment encrypted, with a role and a log group of its own, and
+ * A Lambda function in the VPC, unless it has to be outside: arm64, traced, its environment encrypted, with a role and a log group of its own, and
  * failed events kept in a queue.
  *
  * @example
@@ -67,6 +69,7 @@ export class PrivateFunction extends pulumi.ComponentResource {
   constructor(name: string, args: PrivateFunctionArgs, opts?: pulumi.ComponentResourceOptions) {
     super("securecart:lambda:PrivateFunction", name, {}, opts);
     const arns = new Arns(args.place);
+    const outside = args.outside ?? false;
     this.logGroup = new aws.cloudwatch.LogGroup(
       name,
       {
@@ -88,8 +91,12 @@ export class PrivateFunction extends pulumi.ComponentResource {
             writeLogs(arns, [this.logGroup.name]),
             sendTraces,
             sendTo(arns, args.failures.name),
-            ...functionInterfaces(arns, args.network),
-            noNetworkFromCode(arns.regional("lambda", `function:${name}`)),
+            ...(outside
+              ? []
+              : [
+                  ...functionInterfaces(arns, args.network),
+                  noNetworkFromCode(arns.regional("lambda", `function:${name}`)),
+                ]),
           ],
           keys: [useKeyThrough(arns, args.dataKeyArn, ["dynamodb", "lambda", "s3", "sqs"])],
           ...args.policies,
@@ -118,7 +125,12 @@ export class PrivateFunction extends pulumi.ComponentResource {
           tracingConfig: { mode: "Active" },
           loggingConfig: { logFormat: "JSON", logGroup: this.logGroup.name },
           deadLetterConfig: { targetArn: arns.regional("sqs", args.failures.name) },
-          vpcConfig: { subnetIds: args.network.subnetIds, securityGroupIds: [args.network.securityGroupId] },
+          ...(!outside && {
+            vpcConfig: {
+              subnetIds: args.network.subnetIds,
+              securityGroupIds: [args.network.securityGroupId],
+            },
+          }),
         },
         { parent: this, dependsOn: [this.role, ...(args.waitFor ?? [])] },
       ),

@@ -238,7 +238,10 @@ describe("EtlPipeline in its stacks", () => {
         const graph = graphOf(stack);
         const inside = [
           ...ofType(graph, "aws:glue/job:Job").map(({ inputs }) => String(inputs.roleArn)),
-          ...ofType(graph, "aws:lambda/function:Function").map(({ inputs }) => String(inputs.role)),
+          // A function outside reaches AWS over the internet.
+          ...ofType(graph, "aws:lambda/function:Function")
+            .filter(({ inputs }) => inputs.vpcConfig !== undefined)
+            .map(({ inputs }) => String(inputs.role)),
           `securecart-${stack}-fraud-score`,
         ].map((arn) => arn.split("/").at(-1) ?? "");
         const endpointOf: Record<string, string> = { cloudwatch: "monitoring", kinesis: "kinesis-streams" };
@@ -338,7 +341,11 @@ describe("EtlPipeline in its stacks", () => {
     expect(text).to.contain("Vpc securecart-prod (children made by a plugin)");
     expect(text).to.match(/s3\.Bucket securecart-prod-landing \(protected, retained\)/);
     expect(text).to.match(/\d+ resources in \d+ components/);
-    expect(text).to.contain("emrserverless.Application securecart-prod-fraud");
+    expect(text).to.contain("every part of the pipeline is there: nothing waits for its file");
+    const waiting = { ...graphOf("prod"), outputs: { missing: [{ part: "job x", file: "jobs/x.py" }] } };
+    expect(toText(waiting)).to.contain(
+      "not deployed, because the file is not there yet:\n  job x (jobs/x.py)\n",
+    );
   });
 
   it("adds the Superstore contract's folder, table and load, and changes nothing else", async () => {
@@ -434,6 +441,20 @@ describe("EtlPipeline in its stacks", () => {
       expect(await refusal({ "securecart-etl:contracts": '["nowhere"]' })).to.contain(
         "nowhere cannot be read",
       );
+    });
+
+    it("a partner's dataset that does not come as files", async () => {
+      const partner = (dataset: string): string =>
+        JSON.stringify({
+          url: "https://partner.example.com",
+          dataset,
+          tokenSecretArn: "arn:aws:secretsmanager:eu-central-1:111122223333:secret:token",
+          schedule: { expression: "rate(1 hour)", timeZone: "UTC", enabled: true },
+        });
+      const message = await refusal({ "securecart-etl:partner": partner("clickstream_events") });
+      expect(message)
+        .to.contain('securecart-etl:partner.dataset is "clickstream_events"')
+        .and.match(/allowed: a contract whose source is csv: .*campaigns/);
     });
 
     it("an adopted DynamoDB table that no contract reads", async () => {
@@ -568,6 +589,15 @@ describe("EtlPipeline as a component", () => {
         hashKeySecretKeyArn: "arn:aws:kms:eu-south-2:111122223333:key/hash-key-mark",
         webAclArn: "acl-mark",
       },
+      partner: {
+        url: "https://partner-mark.example.com",
+        dataset: "campaigns",
+        tokenSecretArn: "arn:aws:secretsmanager:eu-south-2:111122223333:secret:token-mark",
+        tokenSecretKeyArn: "arn:aws:kms:eu-south-2:111122223333:key/token-key-mark",
+        begin: "begin-mark",
+        overlapMinutes: 1029,
+        schedule: { expression: "pull-expression-mark", timeZone: "pull-zone-mark", enabled: false },
+      },
       functions: { memoryMegabytes: 1009, reservedConcurrency: 1010 },
       schedule: { expression: "expression-mark", timeZone: "zone-mark", enabled: false },
       slowRunMinutes: 1011,
@@ -676,6 +706,26 @@ describe("EtlPipeline as a component", () => {
     expect(
       declared.filter((argument) => argument !== "network" && !Object.hasOwn(base, argument)),
     ).to.deep.equal([]);
+  });
+
+  it("pulls from a partner only into a dataset that is there, and outside the VPC nothing else runs", async () => {
+    const partner = {
+      url: "https://partner.example.com",
+      dataset: "campains",
+      tokenSecretArn: "arn:aws:secretsmanager:eu-central-1:111122223333:secret:token",
+      schedule: { expression: "rate(1 hour)" },
+    };
+    const layer = { secretsLayerArn: "arn:aws:lambda:eu-central-1:1:layer:l:1" };
+    const misspelt = await failureOf(() => new EtlPipeline("shop", args({ partner, ...layer })));
+    expect(misspelt.message).to.contain("'partner.dataset' names 'campains', which is no contract");
+    const right = { ...partner, dataset: "campaigns" };
+    const bare = await failureOf(() => new EtlPipeline("shop", args({ partner: right })));
+    expect(bare.message).to.contain("'partner' needs 'secretsLayerArn'");
+    const graph = await record(() => new EtlPipeline("shop", args({ partner: right, ...layer })));
+    const outside = ofType(graph, "aws:lambda/function:Function").filter(
+      ({ inputs }) => inputs.vpcConfig === undefined,
+    );
+    expect(outside.map(({ name }) => name)).to.deep.equal(["shop-partner-pull"]);
   });
 
   it("scores only where contracts have scores, and then needs the packages of the jobs", async () => {

@@ -35,11 +35,11 @@ import { apiLogsBundle, Ingestion, type IngestionArgs, ingestionServices } from 
 import { type JobName, jobNames, jobs, type JobSpec, scriptOf, type StreamName } from "./jobs.ts";
 import { Lake, type LakeRetention } from "./lake.ts";
 import { LakeMigration, lakeMigrationServices } from "./lake-migration.ts";
-import { laterParts } from "./later.ts";
 import { Ledger } from "./ledger.ts";
 import { LowCode, lowCodeServices, type RecipeDataset } from "./low-code.ts";
 import { Monitoring } from "./monitoring.ts";
 import { type AdoptedVpc, Network, type NetworkArgs, type PrivateServices } from "./network.ts";
+import { type Partner, PartnerPull, partnerPullBundle } from "./partner-pull.ts";
 import { RestApi, type RestApiArgs } from "./rest-api.ts";
 import { type MysqlSource, Sources, sourceTables, streamFolders, type StreamSize } from "./sources.ts";
 import { Stream, streamServices } from "./stream.ts";
@@ -105,6 +105,8 @@ export interface EtlPipelineArgs {
     | (Pick<RestApiArgs, "producers" | "requestsPerSecond" | "burst" | "webAclArn"> &
         Pick<IngestionArgs, "hashKeySecretArn" | "hashKeySecretKeyArn">)
     | undefined;
+  /** A partner's API, and the dataset whose drops its results become. @default none */
+  readonly partner?: (Partner & { readonly dataset: string }) | undefined;
   readonly functions?: {
     /** MB. @default 512 */
     readonly memoryMegabytes?: pulumi.Input<number>;
@@ -184,6 +186,8 @@ export class EtlPipeline extends pulumi.ComponentResource {
   /** Undefined without `ingestion`, and where streams are switched off. */
   readonly ingestion: Ingestion | undefined;
   readonly restApi: RestApi | undefined;
+  /** Undefined without `partner`. */
+  readonly partnerPull: PartnerPull | undefined;
   readonly lowCode: LowCode;
   readonly warehouse: Warehouse;
   /** Undefined while a job or function that it calls is missing. */
@@ -252,6 +256,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
     this.functions = createFunctions(this.ledger, this.sources);
     this.ingestion = createIngestion(this.catalog, this.sources);
     this.restApi = createRestApi(this.baseline, this.sources);
+    this.partnerPull = createPartnerPull(this.ledger);
     this.lowCode = createLowCode();
     this.warehouse = createWarehouse(this.network, this.batch);
     this.workflow = createWorkflow(this);
@@ -272,7 +277,6 @@ export class EtlPipeline extends pulumi.ComponentResource {
             part: `function ${each}`,
             file: `functions/${functionFolders[each]}/handler.ts`,
           })),
-        ...laterParts,
       ];
       return { jobs: presentJobs, functions: presentFunctions, missing };
     }
@@ -298,6 +302,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
       return {
         ...deploymentBundles,
         ...(args.ingestion && { apiLogs: apiLogsBundle }),
+        ...(args.partner && { partnerPull: partnerPullBundle }),
         ...Object.fromEntries(present.functions.map((each) => [each, bundleSpecOf(each)])),
       };
     }
@@ -632,6 +637,32 @@ export class EtlPipeline extends pulumi.ComponentResource {
       );
     }
 
+    function createPartnerPull(ledger: Ledger): PartnerPull | undefined {
+      if (!args.partner) return undefined;
+      const { dataset, ...partner } = args.partner;
+      const contract = args.contracts.find((each) => each.name === dataset);
+      if (!contract)
+        throw new pulumi.RunError(`${name}: 'partner.dataset' names '${dataset}', which is no contract`);
+      if (args.secretsLayerArn === undefined) {
+        throw new pulumi.RunError(
+          `${name}: 'partner' needs 'secretsLayerArn', through which its function reads the token`,
+        );
+      }
+      return new PartnerPull(
+        name,
+        {
+          ...partner,
+          contract,
+          bucketNames,
+          ledgerTable: ledger.table.name,
+          secretsLayerArn: args.secretsLayerArn,
+          functionDefaults,
+          bundle: bundleOf("partnerPull"),
+        },
+        { parent },
+      );
+    }
+
     function createLowCode(): LowCode {
       return new LowCode(
         name,
@@ -752,6 +783,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
                 }),
               ),
               ...(pipeline.ingestion && { "api-logs": pipeline.ingestion.apiLogs.function.name }),
+              ...(pipeline.partnerPull && { "partner-pull": pipeline.partnerPull.puller.function.name }),
               ...(pipeline.stream && { "keep-running": pipeline.stream.nodes.keeper.function.name }),
             },
             apis: pipeline.restApi ? [pipeline.restApi.apiName] : [],

@@ -18,7 +18,7 @@ import { policyDocument, type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { lakeSettings } from "../lib/spark.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
-import { root, sha256 } from "../package/artifacts.ts";
+import { sha256 } from "../package/artifacts.ts";
 import { fraudArchitecture } from "../package/environment.ts";
 import type { PythonAsset } from "../package/pythonArchive.ts";
 import type { CatalogZone } from "./catalog.ts";
@@ -278,7 +278,7 @@ export class Fraud extends pulumi.ComponentResource {
             catalog: catalogStatements(job),
             keys: [
               useKeyThrough(arns, args.dataKeyArn, job === "score" ? ["s3", "sns"] : ["s3"]),
-              encryptDisks(arns, name, args.dataKeyArn),
+              encryptDisks(name, args.dataKeyArn),
               useKeyThrough(arns, args.logsKeyArn, ["emr-serverless", "logs"], "logs"),
             ],
             runtime: runtimeStatements(job),
@@ -430,7 +430,6 @@ const diskContext = "pipeline";
 
 /** Uses the key for the disks of a component's workers, and of no other's. */
 export function encryptDisks(
-  arns: Arns,
   name: string,
   keyArn: pulumi.Input<string>,
   through?: pulumi.Input<string>,

@@ -266,7 +266,7 @@ export class Workflow extends pulumi.ComponentResource {
         },
         // Who submits a job has to be able to use its keys: EMR Serverless tries them out, and refuses the job otherwise.
         { sid: "LookAtKeys", actions: ["kms:DescribeKey"], resources: [args.dataKeyArn, args.logsKeyArn] },
-        encryptDisks(arns, name, args.dataKeyArn, through),
+        encryptDisks(name, args.dataKeyArn, through),
         useKeyThrough(arns, args.logsKeyArn, ["emr-serverless"], "logs"),
       ];
     }

@@ -7,6 +7,8 @@ import type { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import { createHandler as createAbort } from "../../functions/abort/handler.ts";
 import { createHandler as createCommit } from "../../functions/commit/handler.ts";
 import { DynamodbTables } from "../../functions/plan/dynamodbTables.ts";
+import { loadSourceContracts } from "../../functions/shared/contracts.ts";
+import { pull } from "../../functions/partner-pull/pull.ts";
 import { createHandler as createPlan, type PlanAnswer } from "../../functions/plan/handler.ts";
 import { renderLoad } from "../../functions/render-load/handler.ts";
 import { Ledger } from "../../functions/shared/ledger.ts";
@@ -252,6 +254,27 @@ export async function handlerCalls(stack: Stack): Promise<readonly Call[]> {
     const { length } = calls;
     await plan({ backfill: { from: "2026-01-01", to: "2026-01-02" } }).catch(() => undefined);
     if (calls.length === length) throw new Error("the backfill asked for nothing");
+    recorded.role = "partner-pull";
+    const partner = variablesOf(stack, "partner-pull");
+    const contract = (await loadSourceContracts(deps.store, deps.buckets.artifacts)).find(
+      ({ name }) => name === partner.PARTNER_DATASET,
+    );
+    if (!contract)
+      throw new Error(`there is no contract of the partner's dataset ${partner.PARTNER_DATASET}`);
+    const page = { data: [{ campaign_id: "c" }], next_cursor: null };
+    await pull({
+      ...deps,
+      contract,
+      client: {
+        url: partner.PARTNER_URL ?? "",
+        token: await readSecret(partner.PARTNER_TOKEN_SECRET_ID ?? "", secretPort),
+        fetch: async () => new Response(JSON.stringify(page)),
+        sleep: async () => {},
+      },
+      landing: deps.buckets.landing,
+      begin: partner.PARTNER_BEGIN ?? "",
+      overlapMinutes: 0,
+    });
     await deploymentCalls(recorded);
   } finally {
     await server.close();

@@ -196,9 +196,9 @@ const cases: readonly Case[] = [
     link: "https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-jobs-runs.html",
   },
   {
-    roles: ["start-stream"],
+    roles: ["start-pull", "start-stream"],
     actions: /^lambda:InvokeFunction$/,
-    why: "EventBridge Scheduler calls the function that keeps the stream running",
+    why: "EventBridge Scheduler calls the function with this role",
     link: "https://docs.aws.amazon.com/scheduler/latest/UserGuide/setting-up.html#setting-up-execution-role",
   },
   {

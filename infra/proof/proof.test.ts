@@ -128,6 +128,7 @@ describe("least privilege of the stack prod", () => {
     const jobs = stack
       .ofType("aws:glue/job:Job")
       .map(({ inputs }) => String(inputs.name).slice(stack.name.length + 1));
+    const toEmr = { "iam:PassedToService": "emr-serverless.amazonaws.com" };
     type Refused = readonly [role: string, action: string, resource: string, context?: Call["context"]];
     const mustNot: readonly Refused[] = [
       // Jobs: landing batches are written once, raw data is not the later steps' to read, code is nobody's to change.
@@ -191,6 +192,37 @@ describe("least privilege of the stack prod", () => {
       ["plan", "dynamodb:GetItem", stack.arn("dynamodb", `table/${stack.name}-orders`)],
       ["plan", "dynamodb:DeleteTable", ledger],
       ["plan", "secretsmanager:GetSecretValue", admin.secretArn],
+      ["partner-pull", "s3:PutObject", bucket("landing", "drops/transactions/x.csv")],
+      ["partner-pull", "s3:GetObject", bucket("landing", "drops/campaigns/x.csv")],
+      ["partner-pull", "s3:DeleteObject", bucket("landing", "drops/campaigns/x.csv")],
+      ["partner-pull", "s3:ListBucket", `arn:aws:s3:::${stack.bucket("landing")}`, { "s3:prefix": "drops/" }],
+      ["partner-pull", "s3:GetObject", bucket("curated", "tables/customers/data/x")],
+      ["partner-pull", "dynamodb:DeleteItem", ledger],
+      ["partner-pull", "secretsmanager:GetSecretValue", secretOf()],
+      ["partner-pull", "ec2:CreateNetworkInterface", stack.arn("ec2", "network-interface/*")],
+      ["fraud-score", "s3:PutObject", bucket("curated", "fraud/models/champion.json")],
+      ["fraud-score", "s3:PutObject", bucket("staging", "tables/transactions/data/x")],
+      ["fraud-score", "s3:DeleteObject", bucket("curated", "fraud/alerts/x.json")],
+      ["fraud-score", "s3:PutObject", bucket("artifacts", "code/1/fraud_score.py")],
+      ["fraud-score", "sns:Publish", stack.arn("sns", `${stack.name}-alerts`)],
+      [
+        "fraud-score",
+        "glue:UpdateTable",
+        stack.arn("glue", `table/${stack.name.replaceAll("-", "_")}_staging/orders`),
+      ],
+      ["fraud-score", "secretsmanager:GetSecretValue", secretOf()],
+      ["fraud-train", "s3:PutObject", bucket("curated", "tables/fraud_scores/data/x")],
+      ["fraud-train", "s3:PutObject", bucket("landing", "fraud-labels/x.csv")],
+      ["fraud-train", "sns:Publish", stack.arn("sns", `${stack.name}-fraud-alerts`)],
+      ["workflow", "iam:PassRole", stack.roleArn("fraud-train"), toEmr],
+      [
+        "workflow",
+        "iam:PassRole",
+        stack.roleArn("fraud-score"),
+        { "iam:PassedToService": "glue.amazonaws.com" },
+      ],
+      ["workflow", "emr-serverless:StartJobRun", stack.arn("emr-serverless", "/applications/another")],
+      ["workflow", "emr-serverless:DeleteApplication", stack.arn("emr-serverless", "/applications/another")],
       ["migrate-lake", "glue:StartJobRun", job("publish")],
       [
         "publish-recipe",
@@ -273,6 +305,7 @@ describe("least privilege of the stack prod", () => {
       "keep-running",
       "recipes",
       "start-drop",
+      "start-pull",
       "start-schedule",
       "start-stream",
     ]);
