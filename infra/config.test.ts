@@ -164,7 +164,7 @@ describe("stack configuration", () => {
       "an application without room for an executor",
       group("fraud", { maxVcpus: 4 }),
       "fraud.maxVcpus",
-      /8 to 400 vCPU/,
+      /vCPU from 8 to 400/,
       /config set/,
     ],
     [

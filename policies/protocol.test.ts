@@ -274,6 +274,7 @@ describe("policy pack over the engine's protocol", function () {
     // Without its configuration the pack trusts no account but the stack's own.
     expect(idsOf(blocking)).to.deep.equal([
       "reference-own-account[Account::187925254637] securecart-prod-api-logs",
+      "reference-own-account[Account::187925254637] securecart-prod-partner-pull",
       "reference-own-account[Account::187925254637] securecart-prod-plan",
     ]);
   });
