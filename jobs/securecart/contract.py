@@ -21,7 +21,7 @@ from securecart.errors import ContractError
 from securecart.objects import read_text
 
 #: The physical types a contract may name. Spark, Iceberg, Glue and Redshift all have them.
-KNOWN_TYPES = ("varchar(n), char(n), int, bigint, smallint, decimal(p,s), double, boolean, date, timestamp",)
+KNOWN_TYPES = "varchar(n), char(n), int, bigint, smallint, decimal(p,s), double, boolean, date, timestamp"
 
 _SIMPLE: dict[str, T.DataType] = {
     "int": T.IntegerType(),
@@ -56,7 +56,6 @@ class Column:
     key_position: int
     partition_position: int
     partition_transform: str | None
-    personal: bool
     source_name: str
     formats: tuple[TimeFormat, ...]
     case: str | None
@@ -102,7 +101,6 @@ class Contract:
     """One dataset: where it comes from, its columns, and what holds for it."""
 
     name: str
-    version: str
     zone: str
     storage: str
     columns: tuple[Column, ...]
@@ -115,7 +113,6 @@ class Contract:
     max_failed_share: float
     warehouse: Mapping[str, Any] | None
     writer: str
-    retention: str | None
     latency: Latency | None
     minimum_rows: int
 
@@ -198,7 +195,7 @@ def _parse_column(contract: str, raw: Mapping[str, Any]) -> Column:
     if not known:
         raise ContractError(
             f"contract '{contract}', column '{raw['name']}': unknown physicalType "
-            f"'{raw.get('physicalType')}'. Use one of: {KNOWN_TYPES[0]}"
+            f"'{raw.get('physicalType')}'. Use one of: {KNOWN_TYPES}"
         )
     options = raw.get("logicalTypeOptions", {})
     conform = custom.get("conform", {})
@@ -216,7 +213,6 @@ def _parse_column(contract: str, raw: Mapping[str, Any]) -> Column:
         key_position=int(raw.get("primaryKeyPosition", 1)) if raw.get("primaryKey") else 0,
         partition_position=int(raw.get("partitionKeyPosition", 1)) if raw.get("partitioned") else 0,
         partition_transform=custom.get("partitionTransform"),
-        personal=raw.get("classification") == "personal",
         source_name=str(custom.get("sourceName", raw["name"])),
         formats=tuple(_time_format(f) for f in custom.get("formats", [])),
         case=conform.get("case"),
@@ -261,14 +257,12 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
         raise ContractError(f"contract '{name}' has {len(objects)} schema objects; write one file per dataset")
     schema = objects[0]
     custom = _custom(document)
-    sla = {p["property"]: f"{p['value']} {p.get('unit', '')}".strip() for p in document.get("slaProperties", [])}
     counts = [q for q in schema.get("quality", []) if q.get("metric") == "rowCount"]
     columns = tuple(_parse_column(name, p) for p in schema.get("properties", []))
     warehouse = custom.get("warehouse")
     zone = str(custom.get("zone", "curated" if warehouse else "staging"))
     contract = Contract(
         name=name,
-        version=str(document.get("version", "")),
         zone=zone,
         storage=str(custom.get("storage", "iceberg")),
         columns=columns,
@@ -281,7 +275,6 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
         max_failed_share=float(custom.get("maxFailedShare", 0.05)),
         warehouse=warehouse,
         writer=str(custom.get("writer", "batch")),
-        retention=sla.get("retention"),
         latency=_latency(name, document.get("slaProperties", [])),
         minimum_rows=max((int(q.get("mustBeGreaterThan", -1)) + 1 for q in counts), default=0),
     )

@@ -22,9 +22,7 @@ def recipe_batches(plan: Mapping[str, Any], dataset: str) -> list[str]:
     return [e["path"] for e in (*earlier, *plan["landing"]) if e["dataset"] == dataset]
 
 
-def stage_recipe_input(
-    spark: SparkSession, batch_paths: Sequence[str], in_path: str, contract: Contract | None = None
-) -> None:
+def stage_recipe_input(spark: SparkSession, batch_paths: Sequence[str], in_path: str, contract: Contract) -> None:
     """Replaces a recipe's input by the records of landing batches.
 
     Records that extraction found bad, deletions and key-only rows stay out: a recipe cleans whole records, and the
@@ -33,12 +31,9 @@ def stage_recipe_input(
     Args:
         batch_paths: folders of landing batches of one dataset.
         in_path: ``s3://<landing>/recipes/<dataset>/in/``.
-        contract: given, its columns that an old batch lacks are there as nulls, so that a step may name them.
+        contract: its columns that an old batch lacks are there as nulls, so that a step may name them.
     """
-    if contract is None:
-        records = spark.read.option("mergeSchema", "true").parquet(*batch_paths)
-    else:
-        records = read_batches(spark, batch_paths, contract)
+    records = read_batches(spark, batch_paths, contract)
     usable = records.filter(F.col("_error").isNull() & (F.col("_op") == "U"))
     # Snappy, as the recipe job's own output, not the lake's zstd: every reader of Parquet knows it.
     usable.write.mode("overwrite").option("compression", "snappy").parquet(in_path)

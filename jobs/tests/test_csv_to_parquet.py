@@ -194,16 +194,16 @@ def test_a_recipes_input_holds_the_usable_records(spark: SparkSession, lake_root
     ]
 
 
-def test_a_replay_stages_several_batches_and_nothing_but_whole_records(spark: SparkSession) -> None:
+def test_a_replay_stages_several_batches_and_nothing_but_whole_records(spark: SparkSession, contracts: Bundle) -> None:
     base = f"s3://{LANDING}/test/stage"
-    columns = "a string, _op string, _error string"
+    columns = "campaign_id string, _op string, _error string"
     spark.createDataFrame([("1", "U", None), ("2", "D", None), ("3", "K", None)], columns).write.parquet(f"{base}/x")
     newer = [("4", "U", "BAD_JSON", "b4"), ("5", "U", None, "b5")]
-    spark.createDataFrame(newer, f"{columns}, b string").write.parquet(f"{base}/y")
+    spark.createDataFrame(newer, f"{columns}, clicks string").write.parquet(f"{base}/y")
     for _ in range(2):
-        stage_recipe_input(spark, [f"{base}/x", f"{base}/y"], f"{base}/in")
-    staged = spark.read.parquet(f"{base}/in").orderBy("a").collect()
-    assert [(r["a"], r["b"]) for r in staged] == [("1", None), ("5", "b5")]
+        stage_recipe_input(spark, [f"{base}/x", f"{base}/y"], f"{base}/in", contracts["campaigns"])
+    staged = spark.read.parquet(f"{base}/in").orderBy("campaign_id").collect()
+    assert [(r["campaign_id"], r["clicks"]) for r in staged] == [("1", None), ("5", "b5")]
 
 
 def test_an_old_batch_is_staged_with_the_columns_of_today(spark: SparkSession, contracts: Bundle) -> None:
