@@ -86,7 +86,7 @@ export async function composeApiLogs(
   contract: Contract,
 ): Promise<ApiLogs> {
   // Loaded when they are needed: other commands, and runs with nothing new, start without them.
-  const [{ apiLogs }, { DynamoDBPersistenceLayer }, { geography }, { protectorOf }, { noSegments }] =
+  const [{ apiLogs }, { DynamoDBPersistenceLayer }, { geography }, { protectorOf }, { LakeSegments }] =
     await Promise.all([
       import("../functions/api-logs/app.ts"),
       import("@aws-lambda-powertools/idempotency/dynamodb"),
@@ -108,7 +108,7 @@ export async function composeApiLogs(
     store,
     // No catalog has to be told: readers of a folder find its partitions by their names.
     partitions: { register: async () => {} },
-    segments: noSegments,
+    segments: new LakeSegments(store, buckets.curated),
     place: await geography(geoDatabase),
     protector: protectorOf(await hashKey(workspace)),
     idempotency: new DynamoDBPersistenceLayer({ tableName: processedTable, awsSdkV3Client: dynamodb.plain }),
@@ -237,17 +237,19 @@ export async function readApiLogs(
   const balance = new Balance();
   const note = () => store.putText(buckets.landing, checkpointKey, JSON.stringify(checkpoint));
   for (const [shard, records] of shards) {
+    let why = "the function's log says why";
     const invoke = async (event: Parameters<ApiLogs["stream"]>[0]) => {
-      const { response, counts } = await app.stream(event, lambdaContext);
+      const { response, counts, errors } = await app.stream(event, lambdaContext);
       balance.add(counts);
+      why = errors.at(-1)?.message ?? why;
       return response;
     };
     const failures = { store, bucket: buckets.quarantine };
     const mapping = new EventSourceMapping(invoke, { ...mappingOptions, failures });
     await mapping.deliver(records);
     for (const { object, records: count, error } of mapping.givenUp) {
-      const why = `${count} records failed to the end${error === undefined ? "" : ` (${error})`}; npm run redrive`;
-      balance.refused.push({ object, reason: "FAILED_BATCH", detail: why });
+      const detail = `${count} records failed to the end (${error ?? why}); npm run redrive brings them again`;
+      balance.refused.push({ object, reason: "FAILED_BATCH", detail });
     }
     checkpoint.sequences[shard] = records.at(-1)?.kinesis.sequenceNumber ?? "0";
     await note();

@@ -3,11 +3,13 @@ import { appendFile, cp, readFile } from "node:fs/promises";
 import path from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
+import { LakeSegments } from "../functions/api-logs/segments.ts";
 import type { Json } from "../workflow/asl.ts";
 import { apiEvents } from "./apiLogs.ts";
 import { streamProgress } from "./clickstream.ts";
 import { type ContractSet, contractsOf } from "./deployment.ts";
 import { Laptop, secondStep, temporaryFolder } from "./testing/harness.ts";
+import { buckets } from "./workspace.ts";
 
 const counts = z.record(z.string(), z.number());
 const truthSchema = z.looseObject({
@@ -273,6 +275,16 @@ describe("runs of the local pipeline, one after the other", function () {
     expect(Object.fromEntries(reasons.map(([reason, rows]) => [reason, Number(rows)]))).to.deep.equal(
       truth.quarantined,
     );
+  });
+
+  it("the first run leaves every customer's segment where the API events' function looks for it", async () => {
+    const truth = await read(firstSchema, sample("truth.json"));
+    const { store } = laptop.session.services;
+    const segments = new LakeSegments(store, buckets.curated);
+    const customers = await laptop.lake("SELECT customer_id, segment FROM staging.lake.customers");
+    expect(customers).to.have.length(truth.tables.customers ?? 0);
+    const ids = new Set(customers.map(([id]) => id ?? ""));
+    expect(Object.fromEntries(await segments.of(ids))).to.deep.equal(Object.fromEntries(customers));
   });
 
   it("a second run finds nothing new and changes nothing", async () => {

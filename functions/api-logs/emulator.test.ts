@@ -7,7 +7,7 @@
  */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { CreateTableCommand, DeleteTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { CreateTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import {
   CreateDatabaseCommand,
   CreateTableCommand as CreateGlueTable,
@@ -28,7 +28,6 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
-import { DynamoDBDocumentClient, PutCommand } from "@aws-sdk/lib-dynamodb";
 import type { Context, KinesisStreamBatchResponse } from "aws-lambda";
 import { expect } from "chai";
 import { parquetReadObjects } from "hyparquet";
@@ -43,10 +42,10 @@ import {
   startMinistack,
 } from "../../local/testing/ministack.ts";
 import { S3ObjectStore } from "../shared/objectStore.ts";
+import { segmentsPrefix } from "./segments.ts";
 
 const stream = "api-events";
 const buckets = { artifacts: "e-artifacts", curated: "e-curated", quarantine: "e-quarantine" } as const;
-const segments = "e-segments";
 const batchSize = 25;
 
 /** Stands for the layer "AWS Parameters and Secrets Lambda Extension". */
@@ -88,7 +87,6 @@ describe("API logs: the deployed handler on emulated AWS services @slow", functi
       CURATED_DATABASE: "curated",
       QUARANTINE_DATABASE: "quarantine",
       IDEMPOTENCY_TABLE: "e-processed",
-      SEGMENTS_TABLE: segments,
       HASH_KEY_SECRET_ID: "hash-key",
       GEO_DATABASE: geoDatabase,
     });
@@ -182,7 +180,11 @@ describe("API logs: the deployed handler on emulated AWS services @slow", functi
       expect(answer.FailedRecordCount ?? 0).to.equal(0);
     }
 
-    // The store of segments is not there: records of customers fail, whichever batch they are in.
+    // The segments are no JSON: records of customers fail, whichever batch they are in.
+    for (const digit of "0123456789abcdef") {
+      const Key = `${segmentsPrefix}${digit}.json`;
+      await s3.send(new PutObjectCommand({ Bucket: buckets.curated, Key, Body: "<html>" }));
+    }
     const { handler } = await import("./handler.ts");
     const context = { getRemainingTimeInMillis: () => 60_000 } as Context;
     const partial: number[] = [];
@@ -219,9 +221,10 @@ describe("API logs: the deployed handler on emulated AWS services @slow", functi
     const { handler: redrive } = await import("../redrive/handler.ts");
     const blocked = await redrive({ bucket: buckets.quarantine }, context);
     expect([blocked.records, blocked.succeeded, blocked.failed]).to.deep.equal([kept, 0, kept]);
-    await createTable(segments, "customer_id");
-    const Item = { customer_id: "C17", segment: "premium" };
-    await DynamoDBDocumentClient.from(dynamodb).send(new PutCommand({ TableName: segments, Item }));
+    for (const digit of "0123456789abcdef") {
+      const Key = `${segmentsPrefix}${digit}.json`;
+      await s3.send(new PutObjectCommand({ Bucket: buckets.curated, Key, Body: '{"C17":"premium"}' }));
+    }
     const healed = await redrive({ bucket: buckets.quarantine }, context);
     expect([healed.records, healed.succeeded, healed.failed]).to.deep.equal([kept, kept, 0]);
     const again = await redrive({ bucket: buckets.quarantine }, context);
@@ -238,6 +241,5 @@ describe("API logs: the deployed handler on emulated AWS services @slow", functi
       new GetPartitionsCommand({ DatabaseName: "curated", TableName: "api_events" }),
     );
     expect(known.Partitions?.length).to.be.within(1, 2); // the hour may have changed meanwhile
-    await dynamodb.send(new DeleteTableCommand({ TableName: segments }));
   });
 });

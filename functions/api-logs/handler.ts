@@ -7,7 +7,6 @@ import { Tracer } from "@aws-lambda-powertools/tracer";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { GlueClient } from "@aws-sdk/client-glue";
 import { S3Client } from "@aws-sdk/client-s3";
-import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import type { Context } from "aws-lambda";
 import { S3ByteStore } from "../shared/byteStore.ts";
 import { required } from "../shared/context.ts";
@@ -18,7 +17,7 @@ import { readSecret } from "../shared/secrets.ts";
 import { type ApiLogs, apiLogs } from "./app.ts";
 import { geography } from "./enrich.ts";
 import { protectorOf } from "./protect.ts";
-import { noSegments, TableSegments } from "./segments.ts";
+import { LakeSegments } from "./segments.ts";
 
 const serviceName = "api-logs";
 const tracer = new Tracer({ serviceName });
@@ -26,13 +25,13 @@ const tracer = new Tracer({ serviceName });
 /** Composes the function on AWS from its environment (README.md). */
 export async function onAws(): Promise<ApiLogs> {
   const s3 = tracer.captureAWSv3Client(new S3Client({}));
+  const objects = new S3ObjectStore(s3);
   const dynamodb = tracer.captureAWSv3Client(new DynamoDBClient({}));
   const dataset = process.env.DATASET ?? "api_events";
-  const contracts = await loadSourceContracts(new S3ObjectStore(s3), required("ARTIFACTS_BUCKET"));
+  const contracts = await loadSourceContracts(objects, required("ARTIFACTS_BUCKET"));
   const contract = contracts.find(({ name }) => name === dataset);
   if (!contract) throw new Error(`DATASET names '${dataset}', and no contract with a source has that name`);
   const beside = path.join(path.dirname(fileURLToPath(import.meta.url)), "geo-whois-asn-country.mmdb");
-  const segments = process.env.SEGMENTS_TABLE;
   return apiLogs({
     contract,
     targets: {
@@ -43,7 +42,7 @@ export async function onAws(): Promise<ApiLogs> {
     },
     store: new S3ByteStore(s3),
     partitions: new GluePartitions(tracer.captureAWSv3Client(new GlueClient({}))),
-    segments: segments ? new TableSegments(DynamoDBDocumentClient.from(dynamodb), segments) : noSegments,
+    segments: new LakeSegments(objects, required("CURATED_BUCKET")),
     place: await geography(process.env.GEO_DATABASE ?? beside),
     protector: protectorOf(await readSecret(required("HASH_KEY_SECRET_ID"))),
     idempotency: new DynamoDBPersistenceLayer({

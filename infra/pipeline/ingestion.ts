@@ -2,6 +2,7 @@ import path from "node:path";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Contract } from "../../contracts/contract.ts";
+import { segmentsPrefix } from "../../functions/api-logs/segments.ts";
 import { readArea, readSecret, readStreamActions, useKeyThrough } from "../lib/grants.ts";
 import type { Statement } from "../lib/iam.ts";
 import { Arns } from "../lib/place.ts";
@@ -170,6 +171,7 @@ export class Ingestion extends pulumi.ComponentResource {
     function lakeStatements(): Statement[] {
       return [
         ...readArea(arns, { zone: "contracts", bucket: bucketNames.artifacts, prefixes: ["contracts.json"] }),
+        ...readArea(arns, { zone: "segments", bucket: bucketNames.curated, prefixes: [segmentsPrefix] }),
         {
           // The version that was announced, whatever has been dropped in its place since.
           sid: "ReadDrops",

@@ -125,10 +125,10 @@ export const jobs = {
   },
   export: {
     module: "export",
-    description: "Changed rows as plain Parquet for the warehouse",
+    description: "Changed rows as plain Parquet for the warehouse, customers' segments for API events",
     reads: { staging: tables },
     // The last exported snapshot of a table is tagged, which is a commit.
-    writes: { curated: ["exports/", ...tables] },
+    writes: { curated: ["exports/", "lookups/", ...tables] },
     tables: { staging: "read", curated: "change" },
     arguments: [],
     concurrency: 1,

@@ -31,6 +31,7 @@ from pyspark.sql import types as T
 from securecart import lake
 from securecart.contract import Contract
 from securecart.objects import list_objects
+from securecart.segments import write_segments
 from securecart.snapshots import TableSnapshots, changelog, read_snapshots
 
 log = logging.getLogger(__name__)
@@ -218,7 +219,11 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--loaded-batch")
     job = lake.start("export", argv, parser)
-    job.write_metrics(export(job, job.options.loaded_batch or job.plan.get("loaded_batch")))
+    with ThreadPoolExecutor(1) as pool:
+        segments = pool.submit(write_segments, job)
+        metrics = export(job, job.options.loaded_batch or job.plan.get("loaded_batch"))
+        log.info("segments of %s customers", segments.result())
+    job.write_metrics(metrics)
 
 
 if __name__ == "__main__":
