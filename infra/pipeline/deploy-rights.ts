@@ -7,7 +7,7 @@ import type { Arns } from "../lib/place.ts";
  * Roles only with the permissions boundary on them, so that a changed program cannot give itself more.
  *
  * It covers what changes from one deployment to the next. What is made once (VPC, keys, boundary, account settings,
- * warehouse, REST API, queue and topic policies) is an administrator's first deployment.
+ * warehouse, queue and topic policies, the REST API itself with its policy) is an administrator's first deployment.
  */
 export function deploymentStatements(
   name: string,
@@ -138,10 +138,14 @@ export function deploymentStatements(
           "kinesis:IncreaseStreamRetentionPeriod",
           "kinesis:ListTagsForStream",
           "kinesis:StartStreamEncryption",
-          "kinesis:UpdateShardCount",
-          "kinesis:UpdateStreamMode",
         ],
         resources: [arns.regional("kinesis", `stream/${name}-*`)],
+      },
+      {
+        // These know no resource, says the service authorization reference.
+        sid: "ResizeStreams",
+        actions: ["kinesis:UpdateShardCount", "kinesis:UpdateStreamMode"],
+        resources: ["*"],
       },
       {
         sid: "TaggedKeys",
@@ -240,6 +244,41 @@ export function deploymentStatements(
         ],
         resources: [arns.regional("lambda", "event-source-mapping:*")],
         conditions: { ArnLike: { "lambda:FunctionArn": arns.regional("lambda", `function:${name}-*`) } },
+      },
+      {
+        sid: "SparkApplications",
+        actions: [
+          "emr-serverless:DeleteApplication",
+          "emr-serverless:GetApplication",
+          "emr-serverless:ListTagsForResource",
+          "emr-serverless:StopApplication",
+          "emr-serverless:TagResource",
+          "emr-serverless:UpdateApplication",
+        ],
+        resources: [arns.regional("emr-serverless", "/applications/*")],
+        conditions: { StringEquals: { "aws:ResourceTag/pipeline": name } },
+      },
+      {
+        // An application has no ARN before it exists; the tag that it is made with bounds it.
+        sid: "CreateTaggedApplications",
+        actions: ["emr-serverless:CreateApplication"],
+        resources: ["*"],
+        conditions: { StringEquals: { "aws:RequestTag/pipeline": name } },
+      },
+      {
+        // What a REST API is made of bears the API's tags. A contract's new column changes its model and deployment.
+        sid: "RestApi",
+        actions: [
+          "apigateway:DELETE",
+          "apigateway:GET",
+          "apigateway:PATCH",
+          "apigateway:POST",
+          "apigateway:PUT",
+        ],
+        resources: [
+          arns.place.apply(({ partition, region }) => `arn:${partition}:apigateway:${region}::/restapis/*`),
+        ],
+        conditions: { StringEquals: { "aws:ResourceTag/pipeline": name } },
       },
       {
         sid: "Workflow",

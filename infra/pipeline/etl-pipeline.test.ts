@@ -38,6 +38,8 @@ const withoutResource = new Set([
   "ec2:DescribeVpcAttribute",
   "ec2:DescribeVpcEndpoints",
   "ec2:DescribeVpcs",
+  "kinesis:UpdateShardCount",
+  "kinesis:UpdateStreamMode",
   "logs:CreateLogDelivery",
   "logs:DeleteLogDelivery",
   "logs:DescribeLogGroups",

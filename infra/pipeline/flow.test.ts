@@ -542,6 +542,34 @@ describe("Access", () => {
     expect(ofType(graph, "aws:iam/role:Role")).to.deep.equal([]);
   });
 
+  it("lets CI change the REST API and the application of this pipeline, by their tag", async () => {
+    const graph = await record(
+      () =>
+        new Access("shop", {
+          place,
+          boundaryArn: pulumi.output("arn:aws:iam::111122223333:policy/shop-boundary"),
+          deploy: {
+            repository: "o/r",
+            environment: "prod",
+            providerArn: "arn:aws:iam::111122223333:oidc-provider/x",
+          },
+        }),
+    );
+    const by = (sid: string) => rightsOf(graph, "shop-deploy").find(({ Sid }) => Sid === sid);
+    expect(by("RestApi")).to.deep.include({
+      resources: ["arn:aws:apigateway:eu-central-1::/restapis/*"],
+      Condition: { StringEquals: { "aws:ResourceTag/pipeline": "shop" } },
+    });
+    expect(by("SparkApplications")).to.deep.include({
+      resources: ["arn:aws:emr-serverless:eu-central-1:111122223333:/applications/*"],
+      Condition: { StringEquals: { "aws:ResourceTag/pipeline": "shop" } },
+    });
+    expect(by("CreateTaggedApplications")).to.deep.include({
+      actions: ["emr-serverless:CreateApplication"],
+      Condition: { StringEquals: { "aws:RequestTag/pipeline": "shop" } },
+    });
+  });
+
   it("lets one repository and environment deploy, and make roles with the boundary only", async () => {
     const deploy = {
       repository: "shop/etl",
