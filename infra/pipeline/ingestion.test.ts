@@ -16,6 +16,7 @@ import {
   record,
   rightsOf,
   statementsOf,
+  textsIn,
 } from "../testing.ts";
 import { AccountBaseline } from "./account-baseline.ts";
 import { Ingestion, logPrefixes } from "./ingestion.ts";
@@ -68,6 +69,30 @@ describe("RestApi", () => {
       requestTemplates: { "application/json": putRecordTemplate },
     });
     expect(ofType(graph, "aws:wafv2/webAclAssociation:WebAclAssociation")).to.deep.equal([]);
+  });
+
+  it("answers 500, which an alarm counts, to whatever Kinesis refuses but too much and too large", async () => {
+    const graph = await record(() => new RestApi("shop", args()));
+    const responses = ofType(graph, apigateway("integrationResponse:IntegrationResponse"));
+    const answering = (status: number) =>
+      responses.filter(({ inputs }) => new RegExp(`^${inputs.selectionPattern}$`).test(String(status)));
+    expect(answering(400).map(({ inputs }) => inputs.statusCode)).to.deep.equal(["500"]);
+    expect(answering(503).map(({ inputs }) => inputs.statusCode)).to.deep.equal(["503"]);
+    // Every error of a caller has status 400; the body's branches tell them apart, and the last one keeps the 500.
+    const [template] = answering(400).map(({ inputs }) => textsIn(inputs.responseTemplates)[0] ?? "");
+    const branches = (template ?? "").split(/^#(?=if|elseif|else|end)/m).slice(1, -1);
+    expect(
+      branches.map((branch) => [
+        /^\w+/.exec(branch)?.[0],
+        /contains\("(\w+)"\)/.exec(branch)?.[1],
+        /status = (\d+)/.exec(branch)?.[1],
+        Object.keys(JSON.parse(/^\{.*\}$/m.exec(branch)?.[0] ?? "{}")),
+      ]),
+    ).to.deep.equal([
+      ["if", "ProvisionedThroughputExceeded", "429", ["message"]],
+      ["elseif", "ValidationException", "413", ["message"]],
+      ["else", undefined, undefined, ["message"]],
+    ]);
   });
 
   it("lets the named principals post and nobody else, and its own role put into its stream alone", async () => {

@@ -57,14 +57,25 @@ const accessLogFormat = JSON.stringify({
   error: "$context.error.message",
 });
 
+/**
+ * What Kinesis refuses, it refuses with 400: which of its errors it is, only the body says. The caller may try again
+ * (429) or has to send less (413); anything else, a missing right for one, is a fault here and counts as one.
+ */
+const refused = `#set($error = $input.path('$.__type').toString())
+#if($error.contains("ProvisionedThroughputExceeded"))
+#set($context.responseOverride.status = 429)
+{"message":"More events came than the stream takes at once; try again later"}
+#elseif($error.contains("ValidationException") && $input.path('$.message').toString().contains("'data'"))
+#set($context.responseOverride.status = 413)
+{"message":"The event is larger than the 1 MB that the stream takes"}
+#else
+{"message":"The stream did not take the event; it is not the caller's fault"}
+#end`;
+
 /** Answers by the status that Kinesis gives: pattern, our status, and the body. */
 const answers = [
   { status: "200", body: '{"sequenceNumber":"$input.path(\'$.SequenceNumber\')"}' },
-  {
-    status: "429",
-    pattern: "4\\d{2}",
-    body: '{"message":"The stream did not take the event: more came than it takes at once (try again later), or it is larger than 1 MB"}',
-  },
+  { status: "500", pattern: "4\\d{2}", body: refused },
   { status: "503", pattern: "5\\d{2}", body: '{"message":"The stream is not available; try again later"}' },
 ];
 
