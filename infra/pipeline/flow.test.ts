@@ -663,6 +663,24 @@ describe("Monitoring", () => {
     ).to.equal(90 * 60_000);
   });
 
+  it("counts failed queries of the warehouse over every kind, since Redshift has no sum of them", async () => {
+    const graph = await record(() => watch());
+    const { inputs } = one(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", "shop-warehouse-queries-failed");
+    expect(inputs.metricQueries).to.deep.equal([
+      {
+        id: "failed",
+        expression:
+          'SELECT SUM(QueriesFailed) FROM SCHEMA("AWS/Redshift-Serverless", QueryType, Workgroup) ' +
+          "WHERE Workgroup = 'shop'",
+        period: 300,
+        returnData: true,
+      },
+    ]);
+    // AWS refuses an alarm that has both a query and a metric of its own.
+    for (const own of ["metricName", "namespace", "dimensions", "statistic", "period"])
+      expect(inputs, own).not.to.have.property(own);
+  });
+
   it("lets alarms, events and budgets publish to the encrypted topic", async () => {
     const graph = await record(() => watch());
     expect(one(graph, "aws:sns/topic:Topic", "shop-alerts").inputs).to.deep.equal({

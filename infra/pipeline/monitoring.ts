@@ -198,7 +198,7 @@ export class Monitoring extends pulumi.ComponentResource {
       topicArn: pulumi.Output<string>,
       own: Pick<
         aws.cloudwatch.MetricAlarmArgs,
-        "alarmDescription" | "namespace" | "metricName" | "dimensions"
+        "alarmDescription" | "namespace" | "metricName" | "dimensions" | "metricQueries"
       > &
         Partial<aws.cloudwatch.MetricAlarmArgs>,
     ): void {
@@ -208,8 +208,7 @@ export class Monitoring extends pulumi.ComponentResource {
           `${name}-${kind}`,
           {
             name: `${name}-${kind}`,
-            statistic: "Sum",
-            period: 300,
+            ...(own.metricQueries === undefined && { statistic: "Sum", period: 300 }),
             evaluationPeriods: 1,
             comparisonOperator: "GreaterThanThreshold",
             threshold: 0,
@@ -279,9 +278,16 @@ export class Monitoring extends pulumi.ComponentResource {
     function watchWorkgroups(topicArn: pulumi.Output<string>): void {
       watched.workgroups.forEach((workgroup, index) => {
         alarm(index === 0 ? "warehouse-queries-failed" : `warehouse-${index}-queries-failed`, topicArn, {
-          namespace: "AWS/Redshift-Serverless",
-          metricName: "QueriesFailed",
-          dimensions: { Workgroup: workgroup },
+          // Redshift counts by kind of query, never by workgroup alone: an alarm on that dimension would never fire.
+          // https://docs.aws.amazon.com/redshift/latest/mgmt/serverless-monitoring.html
+          metricQueries: [
+            {
+              id: "failed",
+              expression: pulumi.interpolate`SELECT SUM(QueriesFailed) FROM SCHEMA("AWS/Redshift-Serverless", QueryType, Workgroup) WHERE Workgroup = '${workgroup}'`,
+              period: 300,
+              returnData: true,
+            },
+          ],
           threshold: 10,
           alarmDescription: "More than ten queries failed in five minutes.",
         });

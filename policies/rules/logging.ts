@@ -446,7 +446,22 @@ export const logging: readonly Rule[] = [
     "aws:redshiftserverless/workgroup:Workgroup",
     "warehouse",
     "/redshift/latest/mgmt/serverless-monitoring.html",
-    watched("Workgroup", "QueriesFailed"),
+    (workgroup, stack) => {
+      // Its metrics have the kind of query beside the workgroup: only a query over all kinds sees every failure.
+      const name = stack.physicalName(workgroup);
+      const isQueried = stack.ofType(alarmType).some(
+        (alarm) =>
+          alarm.flag("actionsEnabled") !== false &&
+          alarm
+            .items("metricQueries")
+            .map((query) => query.text("expression") ?? "")
+            .some(
+              (query) =>
+                /\(QueriesFailed\).*\bQueryType\b/.test(query) && query.includes(`Workgroup = '${name}'`),
+            ),
+      );
+      return isQueried ? undefined : "no alarm queries QueriesFailed of it over every QueryType";
+    },
   ),
 ];
 

@@ -593,6 +593,17 @@ export const cases: readonly Case[] = [
   at("kinesis-alarm", stream, "name", ["another"]),
   at("queue-alarm", queue, "name", ["another"]),
   gone("redshift-alarm", alarm, ({ name }) => name.endsWith("queries-failed")),
+  at(
+    "redshift-alarm",
+    alarm,
+    "metricQueries",
+    [
+      [{ id: "m", metric: { metricName: "QueriesFailed", dimensions: { Workgroup: "securecart-prod" } } }],
+      [],
+    ],
+    [],
+    ({ name }) => name.endsWith("queries-failed"),
+  ),
   // Durability
   gone("s3-versioning", "aws:s3/bucketVersioning:BucketVersioning"),
   at("s3-versioning", "aws:s3/bucketVersioning:BucketVersioning", "versioningConfiguration.status", [
