@@ -33,6 +33,7 @@ export class AccountBaseline extends pulumi.ComponentResource {
     const arns = new Arns(args.place);
     const issuer = "token.actions.githubusercontent.com";
     if (args.mode === "create") {
+      const catalogRole = encryptCatalog(name, args, this);
       new aws.glue.DataCatalogEncryptionSettings(
         `${name}-catalog`,
         {
@@ -41,10 +42,16 @@ export class AccountBaseline extends pulumi.ComponentResource {
               awsKmsKeyId: args.dataKeyArn,
               returnConnectionPasswordEncrypted: true,
             },
-            encryptionAtRest: { catalogEncryptionMode: "SSE-KMS", sseAwsKmsKeyId: args.dataKeyArn },
+            // With a role of its own Glue needs no right of a caller to the key, which in this account's other stacks
+            // is a key that their roles know nothing of.
+            encryptionAtRest: {
+              catalogEncryptionMode: "SSE-KMS-WITH-SERVICE-ROLE",
+              catalogEncryptionServiceRole: catalogRole.arn,
+              sseAwsKmsKeyId: args.dataKeyArn,
+            },
           },
         },
-        { parent: this },
+        { parent: this, dependsOn: [catalogRole] },
       );
       const provider = new aws.iam.OpenIdConnectProvider(
         `${name}-github`,
@@ -58,6 +65,33 @@ export class AccountBaseline extends pulumi.ComponentResource {
     }
     this.registerOutputs({ githubProviderArn: this.githubProviderArn });
   }
+}
+
+/** The role with which Glue encrypts the catalog for whoever reads or changes it. */
+function encryptCatalog(
+  name: string,
+  { place, permissionsBoundary, dataKeyArn }: AccountBaselineArgs,
+  parent: AccountBaseline,
+): WorkloadRole {
+  return new WorkloadRole(
+    `${name}-catalog`,
+    {
+      place,
+      description: "Glue encrypts this account's catalog",
+      trust: "glue.amazonaws.com",
+      permissionsBoundary,
+      policies: {
+        key: [
+          {
+            sid: "EncryptCatalog",
+            actions: ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
+            resources: [dataKeyArn],
+          },
+        ],
+      },
+    },
+    { parent },
+  );
 }
 
 function logApis(

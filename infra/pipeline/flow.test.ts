@@ -610,7 +610,20 @@ describe("AccountBaseline", () => {
         awsKmsKeyId: keyArns.dataKeyArn,
         returnConnectionPasswordEncrypted: true,
       },
-      encryptionAtRest: { catalogEncryptionMode: "SSE-KMS", sseAwsKmsKeyId: keyArns.dataKeyArn },
+      encryptionAtRest: {
+        catalogEncryptionMode: "SSE-KMS-WITH-SERVICE-ROLE",
+        catalogEncryptionServiceRole: "arn:aws:iam::111122223333:role/shop-catalog",
+        sseAwsKmsKeyId: keyArns.dataKeyArn,
+      },
+    });
+    // The settings take effect at once, for every stack of the account: the role has its rights before.
+    expect(settings.dependencies).to.include(
+      one(created, "aws:iam/rolePolicy:RolePolicy", "shop-catalog-key").urn,
+    );
+    expect(rightsOf(created, "shop-catalog")).to.have.length(1);
+    expect(rightsOf(created, "shop-catalog")[0]).to.deep.include({
+      actions: ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
+      resources: [keyArns.dataKeyArn],
     });
     const adopted = await record(() => ({
       provider: new AccountBaseline("shop", { place, mode: "adopt", dataKeyArn: keyArns.dataKeyArn })

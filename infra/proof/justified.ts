@@ -16,6 +16,12 @@ interface Case extends Reason {
 
 const cases: readonly Case[] = [
   {
+    roles: ["catalog"],
+    actions: /^kms:/,
+    why: "Glue encrypts and decrypts the account's catalog with this role, on behalf of whoever reads or changes it",
+    link: "https://docs.aws.amazon.com/glue/latest/webapi/API_EncryptionAtRest.html",
+  },
+  {
     roles: ["fraud-score", "fraud-train"],
     actions: /^logs:/,
     why: "EMR Serverless writes the run's log with the job's role, and ties the group to its key",

@@ -298,6 +298,7 @@ describe("least privilege of the stack prod", () => {
       "api-logging",
       "api-logs",
       "bi",
+      "catalog",
       "copy",
       "deploy",
       "flow-logs",

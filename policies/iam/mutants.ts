@@ -23,10 +23,10 @@ const resource = (type: string, name: string, inputs: Json): Resource => ({
   protect: false,
 });
 
-/** A role of a service, or of CI. */
+/** A workload's role of a service, or CI's; the catalog's own role may use its key without naming a service. */
 function roleOf(resources: readonly Resource[], service: string | undefined): Resource {
   const found = resources.find(({ type, inputs }) => {
-    if (type !== roleType) return false;
+    if (type !== roleType || String(inputs.name).endsWith("-catalog")) return false;
     const trust = String(inputs.assumeRolePolicy);
     return service === undefined
       ? trust.includes('"Federated"')

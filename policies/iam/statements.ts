@@ -166,7 +166,20 @@ const keyUses = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEnc
 const limitsKeyUse = (key: string): boolean =>
   key === "kms:viaservice" || key.startsWith("kms:encryptioncontext") || key.startsWith("aws:resourcetag/");
 
-const keyThroughService = givenBy((statement) => {
+/** Glue itself calls KMS with the role of its catalog, directly, and documents no encryption context. */
+function encryptsCatalog(policy: Reader, stack: StackView): boolean {
+  if (policy.resource.type !== "aws:iam/rolePolicy:RolePolicy") return false;
+  const at = "dataCatalogEncryptionSettings.encryptionAtRest.catalogEncryptionServiceRole";
+  const role = policy.text("role");
+  return stack
+    .ofType("aws:glue/dataCatalogEncryptionSettings:DataCatalogEncryptionSettings")
+    .some((settings) => settings.text(at)?.endsWith(`:role/${role}`) === true);
+}
+
+const keyThroughService: Check = (policy, stack) =>
+  encryptsCatalog(policy, stack) ? notApplicable : usedThroughService(policy, stack);
+
+const usedThroughService = givenBy((statement) => {
   const used = keyUses.filter((action) => names(statement, action));
   if (used.length === 0 || [...restrictingKeys(statement)].some(limitsKeyUse)) return [];
   return used.map((action) => ({
