@@ -31,7 +31,13 @@ import {
   functionServices,
   handlerOf,
 } from "./functions.ts";
-import { apiLogsBundle, Ingestion, type IngestionArgs, ingestionServices } from "./ingestion.ts";
+import {
+  apiLogsBundle,
+  Ingestion,
+  type IngestionArgs,
+  ingestionServices,
+  redriveBundle,
+} from "./ingestion.ts";
 import { type JobName, jobNames, jobs, type JobSpec, scriptOf, type StreamName } from "./jobs.ts";
 import { Lake, type LakeRetention } from "./lake.ts";
 import { LakeMigration, lakeMigrationServices } from "./lake-migration.ts";
@@ -301,7 +307,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
     function bundleSpecs(): Record<string, BundleSpec> {
       return {
         ...deploymentBundles,
-        ...(args.ingestion && { apiLogs: apiLogsBundle }),
+        ...(args.ingestion && { apiLogs: apiLogsBundle, redrive: redriveBundle }),
         ...(args.partner && { partnerPull: partnerPullBundle }),
         ...Object.fromEntries(present.functions.map((each) => [each, bundleSpecOf(each)])),
       };
@@ -606,6 +612,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
           secretsLayerArn: args.secretsLayerArn,
           functionDefaults,
           bundle: bundleOf("apiLogs"),
+          redriveBundle: bundleOf("redrive"),
           safety,
           ...given({ transform: transform.ingestion }),
         },
@@ -782,7 +789,10 @@ export class EtlPipeline extends pulumi.ComponentResource {
                   return deployed ? [[functionFolders[each], deployed.function.name]] : [];
                 }),
               ),
-              ...(pipeline.ingestion && { "api-logs": pipeline.ingestion.apiLogs.function.name }),
+              ...(pipeline.ingestion && {
+                "api-logs": pipeline.ingestion.apiLogs.function.name,
+                redrive: pipeline.ingestion.redrive.function.name,
+              }),
               ...(pipeline.partnerPull && { "partner-pull": pipeline.partnerPull.puller.function.name }),
               ...(pipeline.stream && { "keep-running": pipeline.stream.nodes.keeper.function.name }),
             },

@@ -170,6 +170,7 @@ describe("Ingestion", () => {
       secretsLayerArn: layer,
       functionDefaults: functionDefaults(),
       bundle,
+      redriveBundle: bundle,
       ...more,
     });
 
@@ -247,6 +248,28 @@ describe("Ingestion", () => {
       deletionProtectionEnabled: false,
     });
     expect(table.protect).to.equal(false);
+  });
+
+  it("delivers again with the function's own settings, and may read what was kept but not the stream", async () => {
+    const graph = await record(() => deploy());
+    const [failing, redrive] = ["shop-api-logs", "shop-redrive"].map((each) =>
+      one(graph, "aws:lambda/function:Function", each),
+    );
+    expect(redrive?.inputs.environment).to.deep.equal(failing?.inputs.environment);
+    expect(redrive?.inputs.layers).to.deep.equal(failing?.inputs.layers);
+    const rights = rightsOf(graph, "shop-redrive");
+    const on = (action: string): string[] =>
+      rights.filter(({ actions }) => actions.includes(action)).flatMap(({ resources }) => [...resources]);
+    const quarantine = "arn:aws:s3:::shop-quarantine";
+    expect(on("s3:GetObject")).to.include.members([`${quarantine}/aws/lambda/*`, `${quarantine}/redriven/*`]);
+    expect(on("s3:PutObject")).to.have.members([
+      "arn:aws:s3:::shop-curated/logs/api_events/*",
+      `${quarantine}/records/*`,
+      `${quarantine}/redriven/*`,
+    ]);
+    expect(on("s3:ListBucketVersions")).to.deep.equal([quarantine]);
+    expect(on("secretsmanager:GetSecretValue")).to.have.length(1);
+    expect(on("kinesis:GetRecords")).to.deep.equal([]);
   });
 
   it("is started by dropped log files, and by nothing beside them", async () => {

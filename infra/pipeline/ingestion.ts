@@ -23,6 +23,12 @@ export const apiLogsBundle: BundleSpec = {
   files: { "geo-whois-asn-country.mmdb": geoDatabase().file },
 };
 
+/** What is bundled for the function that delivers again what the first one failed on; it runs the very same code. */
+export const redriveBundle: BundleSpec = {
+  entry: path.join(root, "functions/redrive/handler.ts"),
+  files: apiLogsBundle.files ?? {},
+};
+
 const partitionActions = ["glue:BatchCreatePartition", "glue:GetTable"] as const;
 
 /** What the function calls from inside the VPC beside S3 and DynamoDB. */
@@ -33,6 +39,9 @@ export const ingestionServices: PrivateServices = {
 
 /** Where Lambda puts batches that it gave up: a prefix of its own choice. */
 export const failedBatches = "aws/lambda/";
+
+/** Where a redrive notes what it delivered. */
+const redriven = "redriven/";
 
 /** Folders below which log files are dropped. */
 export function logPrefixes({ source }: Contract): string[] {
@@ -53,6 +62,7 @@ export interface IngestionArgs {
   readonly secretsLayerArn: pulumi.Input<string>;
   readonly functionDefaults: FunctionDefaults;
   readonly bundle: Artifact;
+  readonly redriveBundle: Artifact;
   readonly safety?: DataSafety;
   readonly transform?: { readonly mapping?: Transform<aws.lambda.EventSourceMappingArgs> };
 }
@@ -67,7 +77,7 @@ export interface IngestionArgs {
  * const stream = sources.streams.apiEvents;
  * if (contract && stream) {
  *   new Ingestion("shop-dev", {
- *     contract, stream, functionDefaults, bundle,
+ *     contract, stream, functionDefaults, bundle, redriveBundle: bundle,
  *     bucketNames: lake.bucketNames,
  *     databaseNames: catalog.databaseNames,
  *     hashKeySecretArn: "arn:aws:secretsmanager:eu-central-1:111122223333:secret:hash-key",
@@ -77,6 +87,8 @@ export interface IngestionArgs {
  */
 export class Ingestion extends pulumi.ComponentResource {
   readonly apiLogs: PrivateFunction;
+  /** Delivers kept batches again when a person asks for it. */
+  readonly redrive: PrivateFunction;
   /** Name of the table that remembers which objects were processed. */
   readonly idempotencyTable: pulumi.Output<string>;
   readonly nodes: {
@@ -94,6 +106,7 @@ export class Ingestion extends pulumi.ComponentResource {
 
     const table = createTable();
     this.apiLogs = createFunction();
+    this.redrive = createRedrive();
     const mapping = readStream(this.apiLogs);
     const dropRule = readDrops(this.apiLogs);
     this.idempotencyTable = table.name;
@@ -127,16 +140,7 @@ export class Ingestion extends pulumi.ComponentResource {
           bundle: args.bundle,
           timeoutSeconds: 300,
           layers: [args.secretsLayerArn],
-          environment: {
-            ARTIFACTS_BUCKET: bucketNames.artifacts,
-            CURATED_BUCKET: bucketNames.curated,
-            QUARANTINE_BUCKET: bucketNames.quarantine,
-            CURATED_DATABASE: args.databaseNames.curated,
-            QUARANTINE_DATABASE: args.databaseNames.quarantine,
-            IDEMPOTENCY_TABLE: table.name,
-            HASH_KEY_SECRET_ID: args.hashKeySecretArn,
-            DATASET: contract.name,
-          },
+          environment: environment(),
           policies: {
             lake: lakeStatements(),
             catalog: [createPartitions()],
@@ -156,28 +160,82 @@ export class Ingestion extends pulumi.ComponentResource {
                 resources: [arns.regional("dynamodb", pulumi.interpolate`table/${table.name}`)],
               },
             ],
-            secret: [
-              readSecret(args.hashKeySecretArn),
-              ...(args.hashKeySecretKeyArn === undefined
-                ? []
-                : [useKeyThrough(arns, args.hashKeySecretKeyArn, ["secretsmanager"], "secret")]),
-            ],
+            secret: secretStatements(),
           },
         },
         { parent },
       );
     }
 
-    function lakeStatements(): Statement[] {
+    function createRedrive(): PrivateFunction {
+      return new PrivateFunction(
+        `${name}-redrive`,
+        {
+          ...functionDefaults,
+          description: "Delivers batches of API events again that were given up",
+          bundle: args.redriveBundle,
+          timeoutSeconds: 900,
+          reservedConcurrency: 1,
+          layers: [args.secretsLayerArn],
+          environment: environment(),
+          policies: {
+            lake: [...writeRows(), ...redriveStatements()],
+            catalog: [createPartitions()],
+            secret: secretStatements(),
+          },
+        },
+        { parent },
+      );
+    }
+
+    function environment(): Record<string, pulumi.Input<string>> {
+      return {
+        ARTIFACTS_BUCKET: bucketNames.artifacts,
+        CURATED_BUCKET: bucketNames.curated,
+        QUARANTINE_BUCKET: bucketNames.quarantine,
+        CURATED_DATABASE: args.databaseNames.curated,
+        QUARANTINE_DATABASE: args.databaseNames.quarantine,
+        IDEMPOTENCY_TABLE: table.name,
+        HASH_KEY_SECRET_ID: args.hashKeySecretArn,
+        DATASET: contract.name,
+      };
+    }
+
+    function secretStatements(): Statement[] {
+      return [
+        readSecret(args.hashKeySecretArn),
+        ...(args.hashKeySecretKeyArn === undefined
+          ? []
+          : [useKeyThrough(arns, args.hashKeySecretKeyArn, ["secretsmanager"], "secret")]),
+      ];
+    }
+
+    /** Batches as Lambda kept them, and notes of those that were delivered. */
+    function redriveStatements(): Statement[] {
+      const { quarantine } = bucketNames;
+      return [
+        {
+          sid: "ReadFailedBatches",
+          actions: ["s3:GetObject"],
+          resources: [failedBatches, redriven].map((prefix) => arns.objects(quarantine, prefix)),
+        },
+        { sid: "NoteRedriven", actions: ["s3:PutObject"], resources: [arns.objects(quarantine, redriven)] },
+        {
+          sid: "ListFailedBatches",
+          actions: ["s3:ListBucketVersions"],
+          resources: [arns.bucket(quarantine)],
+          conditions: { StringLike: { "s3:prefix": `${failedBatches}*` } },
+        },
+        // S3 says "not found" only to those who may list.
+        { sid: "FindNotes", actions: ["s3:ListBucket"], resources: [arns.bucket(quarantine)] },
+      ];
+    }
+
+    /** Writes rows by the contract, and what is wrong with the others. */
+    function writeRows(): Statement[] {
       return [
         ...readArea(arns, { zone: "contracts", bucket: bucketNames.artifacts, prefixes: ["contracts.json"] }),
         ...readArea(arns, { zone: "segments", bucket: bucketNames.curated, prefixes: [segmentsPrefix] }),
-        {
-          // The version that was announced, whatever has been dropped in its place since.
-          sid: "ReadDrops",
-          actions: ["s3:GetObject", "s3:GetObjectVersion"],
-          resources: logPrefixes(contract).map((prefix) => arns.objects(bucketNames.landing, prefix)),
-        },
         {
           sid: "WriteRows",
           actions: ["s3:PutObject"],
@@ -185,6 +243,18 @@ export class Ingestion extends pulumi.ComponentResource {
             arns.objects(bucketNames.curated, `logs/${contract.name}/`),
             arns.objects(bucketNames.quarantine, "records/"),
           ],
+        },
+      ];
+    }
+
+    function lakeStatements(): Statement[] {
+      return [
+        ...writeRows(),
+        {
+          // The version that was announced, whatever has been dropped in its place since.
+          sid: "ReadDrops",
+          actions: ["s3:GetObject", "s3:GetObjectVersion"],
+          resources: logPrefixes(contract).map((prefix) => arns.objects(bucketNames.landing, prefix)),
         },
         // Lambda itself writes what it gives up, with the function's rights.
         {

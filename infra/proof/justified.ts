@@ -183,7 +183,7 @@ const cases: readonly Case[] = [
     link: "https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html",
   },
   {
-    roles: ["api-logs"],
+    roles: ["api-logs", "redrive"],
     actions: /^(dynamodb|glue|secretsmanager|s3):/,
     why: "read, remembered and registered by the function's code; its calls are not recorded yet",
     link: "https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html",

@@ -305,6 +305,7 @@ describe("least privilege of the stack prod", () => {
       "fraud-train",
       "keep-running",
       "recipes",
+      "redrive",
       "start-drop",
       "start-pull",
       "start-schedule",
