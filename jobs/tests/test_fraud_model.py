@@ -31,7 +31,7 @@ from securecart.fraud.model import (
 from securecart.fraud.registry import Registry, is_better
 from securecart.fraud.scoring import by_model, by_rules, decided
 from securecart.fraud.source import LABELS, labelled, latest_labels
-from securecart.fraud.training import Review, train
+from securecart.fraud.training import Review, review_threshold, train
 from securecart.fraud.transactions import SCHEMA
 
 FIRST = date(2018, 1, 1)
@@ -155,6 +155,18 @@ def test_calibrated_scores_are_the_shares_seen(spark: SparkSession) -> None:
     calibration = calibrate(spark.createDataFrame(rows, "margin double, fraud int"))
     assert calibration.probabilities(np.array([1.0, 2.0, 2.5, -9.0])) == pytest.approx([0.2, 0.4, 0.5, 1e-6])
     assert Calibration((0.0, 1.0), (0.0, 1.0)).probabilities(np.array([9.0])) == pytest.approx([1 - 1e-6])
+
+
+def test_reviewed_is_what_pays_and_what_reviewers_can_do(spark: SparkSession) -> None:
+    frauds = [(float(n), 1, date(2018, 1, 1), f"c{n}", amount) for n, amount in enumerate((90.0, 100.0, 1e6))]
+    genuine = [(n / 100 - 10, 0, date(2018, 1, 1), f"g{n}", 10.0) for n in range(100)]
+    margins = spark.createDataFrame(
+        frauds + genuine, "margin double, fraud int, day date, customer_id string, amount double"
+    )
+    same = Calibration((-10.0, 10.0), (0.0, 1.0))
+    assert review_threshold(margins, same, Review(cards_a_day=200, cost=5)) == pytest.approx(0.05)
+    # Ten cards of 103 are those from a margin of about -9.07 on.
+    assert review_threshold(margins, same, Review(cards_a_day=10, cost=0)) == pytest.approx(0.0465, abs=0.001)
 
 
 def test_rules_score_without_labels_and_name_their_signs(spark: SparkSession) -> None:
