@@ -32,6 +32,7 @@ export const resourceTypes = [
   "aws:cloudwatch/eventBusPolicy:EventBusPolicy",
   "aws:kinesis/resourcePolicy:ResourcePolicy",
   "aws:dynamodb/resourcePolicy:ResourcePolicy",
+  "aws:apigateway/restApiPolicy:RestApiPolicy",
 ] as const;
 
 /** The statements of a document; none where it is no document, which a rule of its own reports. */

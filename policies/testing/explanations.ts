@@ -69,6 +69,27 @@ const explanations: readonly (readonly [pattern: RegExp, reason: string])[] = [
     "the network becomes narrower, or AWS refuses it: what opens it, rules find. A range of ports is within named groups",
   ],
   [
+    /restApiPolicy\S* policy:\S*Principal\S* widened$/,
+    "a wildcard within a principal's ARN is no pattern: AWS refuses it",
+  ],
+  [
+    /apigateway\/(account|model|integration|integrationResponse|method|methodResponse|resource|deployment|requestValidator|restApi|restApiPolicy|stage|methodSettings):/,
+    "what requests look like and where they go: tests hold each input. Rules hold who may call, validation, logs, traces, " +
+      "throttling and the policy; without a required one AWS refuses it, and bodies are logged only when told to",
+  ],
+  [
+    /emrserverless\/application\S* (architecture|autoStart|interactiveConfiguration\.livy|maximumCapacity\.disk|monitoringConfiguration\.cloudwatch|networkConfiguration|type)/,
+    "the job does not start, or which streams of its log are kept, told by tests; AWS's default for Livy is off",
+  ],
+  [
+    /eventSourceMapping\S* |lambda\/permission\S* function /,
+    "a batch is tried again as a whole, never lost: what fails to the end has its destination, which a rule asks for",
+  ],
+  [
+    /metricAlarm\S* datapointsToAlarm/,
+    "the default is all of the evaluated periods; AWS refuses more or none",
+  ],
+  [
     /dynamodb\/table\S* |kinesis\/stream\S* |redshiftserverless\/\S* |securityConfiguration\S* |usageLimit/,
     "AWS refuses it, or its default is the same",
   ],
