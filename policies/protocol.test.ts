@@ -276,6 +276,7 @@ describe("policy pack over the engine's protocol", function () {
       "reference-own-account[Account::187925254637] securecart-prod-api-logs",
       "reference-own-account[Account::187925254637] securecart-prod-partner-pull",
       "reference-own-account[Account::187925254637] securecart-prod-plan",
+      "reference-own-account[Account::187925254637] securecart-prod-redrive",
     ]);
   });
 });

@@ -67,6 +67,9 @@ const ask = (resources: readonly Resource[], documents = documentsOf(resources))
 
 /** checkov's findings that are no fault, with why. */
 const explained: Readonly<Record<string, string>> = {
+  CKV_AWS_94: "it knows SSE-KMS alone; the catalog has the same key with a role of its own",
+  CKV_AWS_117:
+    "the partner puller alone is outside the VPC, which has no way out; prod's configuration waives it",
   CKV_AWS_124: "the stacks hold DataBrew's recipes; Pulumi waits for them and reports",
   CKV_AWS_272:
     "code signing is advisory in this pack: functions are built in the repository and deployed by CI alone",
@@ -107,9 +110,15 @@ const accepted: readonly {
   },
   {
     issue: "RESOURCE_MISMATCH",
-    detail: /kinesis:(StartStreamEncryption|UpdateShardCount|UpdateStreamMode)/,
+    detail: /kinesis:StartStreamEncryption/,
     document: /-deploy-storage$/,
-    why: "IAM's data names no stream for two of them: rather a resize that an administrator makes than every stream",
+    why: "the stream's ARN is given, the key's is in a statement of its own",
+  },
+  {
+    issue: "RESOURCE_MISMATCH",
+    detail: /logs:DescribeLogGroups/,
+    document: /-fraud-(score|train)-runtime$/,
+    why: "EMR Serverless documents this resource: the log groups of the account",
   },
   { issue: "RESOURCE_STAR", detail: /./, document: /-boundary$/, why: "a boundary gives nothing" },
   {
