@@ -1,6 +1,8 @@
+import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { type Graph, type GraphResource, recordGraph } from "./graph/offline.ts";
 import type { Place } from "./lib/place.ts";
+import type { FunctionDefaults } from "./lib/private-function.ts";
 
 /** Where tests deploy to. */
 export const place: Place = { partition: "aws", accountId: "111122223333", region: "eu-central-1" };
@@ -11,6 +13,20 @@ export const keyArns = {
   logsKeyArn: "arn:aws:kms:eu-central-1:111122223333:key/logs",
   secretsKeyArn: "arn:aws:kms:eu-central-1:111122223333:key/secrets",
 };
+
+/** Where the functions and jobs of a test's pipeline run. */
+export const network = {
+  subnetIds: pulumi.output(["subnet-1", "subnet-2", "subnet-3"]),
+  securityGroupId: "sg-1",
+};
+
+/** What the functions of a test's pipeline have in common, with a queue of its own. */
+export const functionDefaults = (): FunctionDefaults => ({
+  place,
+  network,
+  ...keyArns,
+  failures: new aws.sqs.Queue("failures", { name: "shop-failures" }),
+});
 
 export const bucketNames = {
   landing: "shop-landing",

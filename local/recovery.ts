@@ -25,6 +25,7 @@ export async function recover(services: Services, workspace: Workspace, progress
     await abort({
       execution: { id: batch.run, startTime: batch.started_at },
       batchId: batch.batch_id,
+      published: true, // or not: who can tell
       error: "Interrupted",
       cause: "the process that ran the batch ended before the batch did",
     });

@@ -335,7 +335,7 @@ describe("runs of the local pipeline, one after the other", function () {
     }
   });
 
-  it("a backfill mends the days it is given, drops that were corrected included", async () => {
+  it("a backfill mends what was damaged, corrected drops included, and changes nothing else", async () => {
     const days = "BETWEEN TIMESTAMP '2026-09-01 00:00:00' AND TIMESTAMP '2026-09-05 23:59:59'";
     await laptop.lake(
       `DELETE FROM staging.lake.orders WHERE ordered_at ${days} AND region = 'eu-north'`,
@@ -348,16 +348,11 @@ describe("runs of the local pipeline, one after the other", function () {
     for (const table of ["staging.lake.orders", "staging.lake.transactions"]) {
       expect(damaged[table], table).not.to.equal(digests[table]);
     }
+    // All days, of which only these were damaged: the tests of the cleaning job hold what lies outside a range.
     await laptop.succeed({
       contracts,
-      workflowInput: { backfill: { from: "2026-09-01", to: "2026-09-05" } },
+      workflowInput: { backfill: { from: "2020-01-01", to: "2030-12-31" } },
     });
-    expect(await laptop.digests(contracts)).to.deep.equal(digests);
-  });
-
-  it("a backfill of all days changes nothing", async () => {
-    const workflowInput = { backfill: { from: "2020-01-01", to: "2030-12-31" } };
-    await laptop.succeed({ contracts, workflowInput });
     expect(await laptop.digests(contracts)).to.deep.equal(digests);
   });
 });

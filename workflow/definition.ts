@@ -269,7 +269,7 @@ function failureStates(names: WorkflowNames): Record<string, State> {
       "abort",
       // One expression, because a member without a value is left out: there is no batch before a plan.
       `{% {'execution': {'id': $states.context.Execution.Id, 'startTime': $states.context.Execution.StartTime},
-        'batchId': $plan.batchId, 'error': $failure.Error, 'rollbackFailed': $rollbackFailed,
+        'batchId': $plan.batchId, 'error': $failure.Error, 'rollbackFailed': $rollbackFailed, 'published': $publishing,
         'cause': ${cause}} %}`.replaceAll(/\s*\n\s*/g, " "),
       {
         next: "Failed",

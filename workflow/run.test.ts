@@ -356,6 +356,7 @@ describe("workflow on its paths", () => {
     ] as const) {
       const { calls } = await runWorkflow({ "securecart-publish": publish, ...answers });
       expect(calls.at(-1)).to.have.nested.property("args.rollbackFailed", failed);
+      expect(calls.at(-1)).to.have.nested.property("args.published", true);
     }
   });
 

@@ -11,6 +11,8 @@ const eventSchema = z.looseObject({
   cause: z.string().default(""),
   /** True when tables may be half published because their rollback failed. */
   rollbackFailed: z.boolean().default(false),
+  /** True when the run had begun to publish: a load may have been half done. */
+  published: z.boolean().default(false),
 });
 export type AbortEvent = z.input<typeof eventSchema>;
 
@@ -24,7 +26,7 @@ export interface AbortAnswer {
 /** Ends a run that failed: notes why, and gives the lease back. Nothing it read counts as processed. */
 export function createHandler(deps: Deps): (event: AbortEvent) => Promise<AbortAnswer> {
   return async (event) => {
-    const { execution, error, cause, rollbackFailed, ...rest } = parseEvent(
+    const { execution, error, cause, rollbackFailed, published, ...rest } = parseEvent(
       eventSchema,
       event,
       "the abort step's event",
@@ -36,7 +38,7 @@ export function createHandler(deps: Deps): (event: AbortEvent) => Promise<AbortA
     if (batch?.run === execution.id && batch.state === "RUNNING") {
       // First, for a repeated call finds the batch failed. The next run begins with it.
       if (rollbackFailed) await deps.ledger.requireRollback(batch);
-      await deps.ledger.failBatch(batchId, error, cause, deps.now());
+      await deps.ledger.failBatch(batchId, { error, cause, unsettled: published }, deps.now());
     }
     const released = await deps.ledger.releaseLease(execution.id);
     log.error("run failed", { error, cause, lease_released: released, rollback_failed: rollbackFailed });

@@ -54,8 +54,9 @@ async function draftIncremental(
   const found = await planIncremental(deps, contracts, frame.batch_id);
   const streamed = Object.keys(found.watermarks).length > 0;
   // A run that failed in its load may have left something in the warehouse, which the next export puts right.
-  const failed = (await deps.ledger.batches()).at(-1)?.state === "FAILED";
-  if (found.extracts.length === 0 && !streamed && !failed) {
+  const last = (await deps.ledger.batches()).at(-1);
+  const unsettled = last?.state === "FAILED" && last.unsettled === true;
+  if (found.extracts.length === 0 && !streamed && !unsettled) {
     return `no new drop, no changed row, no export due and no new events in ${contracts.length} source datasets`;
   }
   const datasets = new Set(found.extracts.map(({ dataset }) => dataset));

@@ -90,7 +90,7 @@ async function takeLease(deps: PlanDeps, lease: Lease): Promise<Lease | undefine
     deps.log.warn("took over an expired lease", { batch_id: lease.batchId, expired_batch: dead.batchId });
     // It ran no further state, so nobody knows whether its tables are back.
     await deps.ledger.requireRollback(unended);
-    await deps.ledger.failBatch(dead.batchId, "LeaseExpired", cause, deps.now());
+    await deps.ledger.failBatch(dead.batchId, { error: "LeaseExpired", cause, unsettled: true }, deps.now());
   }
   return undefined;
 }

@@ -178,7 +178,7 @@ describe("plan", () => {
   it("plans nothing before a run whose rollback failed has been rolled back", async () => {
     const failing = pipeline.execution();
     const { batchId, planKey } = planned(await pipeline.plan(failing));
-    for (const _ of [1, 2]) await pipeline.abort(failing, batchId, true); // the step may be repeated
+    for (const _ of [1, 2]) await pipeline.abort(failing, batchId, { rollbackFailed: true }); // the step may be repeated
     for (const _ of [1, 2]) {
       const execution = pipeline.execution();
       expect(await pipeline.plan(execution)).to.deep.equal({ status: "ROLL_BACK", batchId, planKey });
@@ -228,14 +228,23 @@ describe("plan", () => {
     expect(await pipeline.ledger.lease()).to.equal(undefined);
   });
 
-  it("exports once more after a run that failed, though nothing is new: its load may have been half done", async () => {
+  const withdrawn = async (published: boolean): Promise<void> => {
     await pipeline.run();
     pipeline.passMinutes(5);
     await pipeline.drop("transactions/withdrawn.csv", "id\n3\n");
     const failing = pipeline.execution();
-    await pipeline.abort(failing, planned(await pipeline.plan(failing)).batchId);
+    await pipeline.abort(failing, planned(await pipeline.plan(failing)).batchId, { published });
     await pipeline.withdraw("transactions/withdrawn.csv");
     pipeline.passMinutes(5);
+  };
+
+  it("finds nothing new after a run that failed before it published", async () => {
+    await withdrawn(false);
+    expect((await pipeline.plan(pipeline.execution())).status).to.equal("NOTHING_NEW");
+  });
+
+  it("exports once more after a run that failed later, though nothing is new: its load may be half done", async () => {
+    await withdrawn(true);
     const again = pipeline.execution();
     const answer = await pipeline.plan(again);
     expect(answer).to.include({ status: "PLANNED", from: "export" });

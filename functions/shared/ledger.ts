@@ -45,6 +45,8 @@ const batchSchema = z.object({
   summary_key: z.string().optional(),
   error: z.string().optional(),
   cause: z.string().optional(),
+  /** True when its latest run failed with tables published, or loading: the warehouse may hold some of it. */
+  unsettled: z.boolean().optional(),
 });
 /** One batch and how its latest run ended. */
 export type Batch = z.infer<typeof batchSchema>;
@@ -309,12 +311,17 @@ export class Ledger {
   }
 
   /** Notes that a batch's run failed and why. */
-  async failBatch(batchId: string, error: string, cause: string, now: Date): Promise<void> {
+  async failBatch(
+    batchId: string,
+    { error, cause, unsettled }: { error: string; cause: string; unsettled: boolean },
+    now: Date,
+  ): Promise<void> {
     await this.#set(batchSk(batchId), {
       state: "FAILED",
       ended_at: now.toISOString(),
       error,
       cause: cause.slice(0, causeCharacters),
+      unsettled,
     });
   }
 

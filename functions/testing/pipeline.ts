@@ -168,8 +168,12 @@ export class TestPipeline {
     return createCommit(this.deps)({ execution, batchId, planKey });
   }
 
-  abort(execution: Execution, batchId?: string, rollbackFailed = false) {
-    const error = { error: "Boom", cause: "clean: it broke", rollbackFailed };
+  abort(
+    execution: Execution,
+    batchId?: string,
+    more: { rollbackFailed?: boolean; published?: boolean } = {},
+  ) {
+    const error = { error: "Boom", cause: "clean: it broke", ...more };
     return createAbort(this.deps)({ execution, ...(batchId !== undefined && { batchId }), ...error });
   }
 

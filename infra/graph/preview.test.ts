@@ -33,12 +33,24 @@ describe("the stock Node.js runtime", function () {
     expect(exitCode, stderr).to.equal(0);
     const graph = await stackGraph("dev");
     expect(resources.map(({ urn }) => urn).toSorted()).to.deep.equal(graph.resources.map(({ urn }) => urn));
-    // What a reviewer cannot read before the first deployment: ids of keys, subnets, groups, the API and the
+    // What a reviewer cannot read before the first deployment ("key": of the catalog): ids of keys, subnets, groups, the API and the
     // workgroup.
     const unknownPolicies = resources.filter(({ inputs }) => inputs.policy === unknownValue);
     const concerns = new Set(unknownPolicies.map(({ urn }) => urn.split(/::securecart-dev-|-/).at(-1)));
     expect([...concerns]).to.have.members([
-      ...["keys", "runtime", "start", "load", "query", "warehouse", "stream", "events", "put", "fraud"],
+      ...[
+        "keys",
+        "key",
+        "runtime",
+        "start",
+        "load",
+        "query",
+        "warehouse",
+        "stream",
+        "events",
+        "put",
+        "fraud",
+      ],
       ...["landing", "staging", "curated", "quarantine", "artifacts"],
     ]);
   });

@@ -1,17 +1,17 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import { contractsDir, loadAll } from "../../contracts/bundle.ts";
-import type { FunctionDefaults } from "../lib/private-function.ts";
 import { fileArtifact } from "../package/artifacts.ts";
 import {
   bucketNames,
   failureOf,
+  functionDefaults,
   isRecord,
   keyArns,
+  network,
   ofType,
   one,
   place,
@@ -24,10 +24,6 @@ import { jobs, jobsPackage } from "./jobs.ts";
 import { LakeMigration } from "./lake-migration.ts";
 import { Sources, type SourcesArgs, sourceTables } from "./sources.ts";
 
-const network = {
-  subnetIds: pulumi.output(["subnet-1", "subnet-2", "subnet-3"]),
-  securityGroupId: "sg-1",
-};
 const mysql = {
   host: "db.example.com",
   database: "shop",
@@ -297,13 +293,6 @@ describe("Batch", () => {
   });
 });
 
-const functionDefaults = (): FunctionDefaults => ({
-  place,
-  network,
-  dataKeyArn: keyArns.dataKeyArn,
-  logsKeyArn: keyArns.logsKeyArn,
-  failures: new aws.sqs.Queue("failures", { name: "shop-failures" }),
-});
 const bundles = Object.fromEntries([...functionNames, "migrateLake"].map((each) => [each, geoDatabase]));
 const newFunctions = (more: object = {}): Functions =>
   new Functions("shop", {

@@ -1,28 +1,29 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import type { FunctionDefaults } from "../lib/private-function.ts";
-import type { SparkJobNames } from "../../workflow/names.ts";
 import { renderDefinition } from "../../workflow/definition.ts";
+import type { SparkJobNames } from "../../workflow/names.ts";
+import { matches } from "../graph/event-pattern.ts";
 import { fileArtifact, sha256 } from "../package/artifacts.ts";
-import { isRecord, keyArns, ofType, one, place, record, rightsOf, statementsOf } from "../testing.ts";
+import {
+  functionDefaults,
+  isRecord,
+  keyArns,
+  ofType,
+  one,
+  place,
+  record,
+  rightsOf,
+  statementsOf,
+} from "../testing.ts";
 import { Access, Boundary, workloadActions } from "./access.ts";
 import { AccountBaseline } from "./account-baseline.ts";
 import { LowCode } from "./low-code.ts";
 import { applicationPattern, jobPatterns, loadPattern, Monitoring } from "./monitoring.ts";
 import { Warehouse, type WarehouseArgs } from "./warehouse.ts";
 import { dropPattern, Workflow, type WorkflowArgs } from "./workflow.ts";
-import { matches } from "../graph/event-pattern.ts";
 
-const network = { subnetIds: pulumi.output(["subnet-1", "subnet-2", "subnet-3"]), securityGroupId: "sg-1" };
 const bundle = fileArtifact(import.meta.filename);
-const functionDefaults = (): FunctionDefaults => ({
-  place,
-  network,
-  dataKeyArn: keyArns.dataKeyArn,
-  logsKeyArn: keyArns.logsKeyArn,
-  failures: new aws.sqs.Queue("failures", { name: "shop-failures" }),
-});
 
 const arn = (name: string): string => `arn:aws:lambda:eu-central-1:111122223333:function:shop-${name}`;
 const functionArns = {

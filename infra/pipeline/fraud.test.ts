@@ -7,6 +7,7 @@ import {
   bucketNames,
   failureOf,
   keyArns,
+  network,
   ofType,
   one,
   place,
@@ -27,7 +28,7 @@ const args: FraudArgs = {
   databaseNames: { staging: "shop_staging", curated: "shop_curated", quarantine: "shop_quarantine" },
   dataKeyArn: keyArns.dataKeyArn,
   logsKeyArn: keyArns.logsKeyArn,
-  network: { subnetIds: pulumi.output(["subnet-1", "subnet-2", "subnet-3"]), securityGroupId: "sg-1" },
+  network,
   shared: {
     contracts: "s3://shop-artifacts/contracts.json",
     library: "s3://shop-artifacts/code/securecart-1.zip",

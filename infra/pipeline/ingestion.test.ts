@@ -1,13 +1,12 @@
-import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import { contractsDir, loadAll } from "../../contracts/bundle.ts";
 import type { Contract } from "../../contracts/contract.ts";
 import { matches } from "../graph/event-pattern.ts";
-import type { FunctionDefaults } from "../lib/private-function.ts";
 import { fileArtifact } from "../package/artifacts.ts";
 import {
   bucketNames,
+  functionDefaults,
   isRecord,
   keyArns,
   ofType,
@@ -153,13 +152,6 @@ describe("RestApi", () => {
 });
 
 describe("Ingestion", () => {
-  const functionDefaults = (): FunctionDefaults => ({
-    place,
-    network: { subnetIds: pulumi.output(["subnet-1", "subnet-2", "subnet-3"]), securityGroupId: "sg-1" },
-    dataKeyArn: keyArns.dataKeyArn,
-    logsKeyArn: keyArns.logsKeyArn,
-    failures: new aws.sqs.Queue("failures", { name: "shop-failures" }),
-  });
   const deploy = (more: object = {}) =>
     new Ingestion("shop", {
       contract,

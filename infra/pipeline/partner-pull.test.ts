@@ -1,12 +1,9 @@
 import path from "node:path";
-import * as aws from "@pulumi/aws";
-import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import { contractsDir } from "../../contracts/bundle.ts";
 import { type Contract, loadContract } from "../../contracts/contract.ts";
-import type { FunctionDefaults } from "../lib/private-function.ts";
 import { fileArtifact } from "../package/artifacts.ts";
-import { bucketNames, failureOf, keyArns, one, place, record, rightsOf } from "../testing.ts";
+import { bucketNames, failureOf, functionDefaults, keyArns, one, record, rightsOf } from "../testing.ts";
 import { PartnerPull, type PartnerPullArgs } from "./partner-pull.ts";
 
 const secret = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:token";
@@ -17,13 +14,6 @@ describe("PartnerPull", () => {
   let contract: Contract;
   before(async () => {
     contract = await loadContract(path.join(contractsDir, "campaigns.yaml"));
-  });
-  const functionDefaults = (): FunctionDefaults => ({
-    place,
-    network: { subnetIds: pulumi.output(["subnet-1", "subnet-2", "subnet-3"]), securityGroupId: "sg-1" },
-    dataKeyArn: keyArns.dataKeyArn,
-    logsKeyArn: keyArns.logsKeyArn,
-    failures: new aws.sqs.Queue("failures", { name: "shop-failures" }),
   });
   const deploy = (more: Partial<PartnerPullArgs> = {}) =>
     new PartnerPull("shop", {

@@ -1,16 +1,16 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import type { FunctionDefaults } from "../lib/private-function.ts";
 import { fileArtifact } from "../package/artifacts.ts";
 import {
   bucketNames,
   failureOf,
+  functionDefaults,
   isRecord,
   keyArns,
+  network,
   ofType,
   one,
   place,
@@ -21,7 +21,6 @@ import { Batch, type BatchArgs } from "./batch.ts";
 import { Sources, type SourcesArgs } from "./sources.ts";
 import { Stream } from "./stream.ts";
 
-const network = { subnetIds: pulumi.output(["subnet-1", "subnet-2", "subnet-3"]), securityGroupId: "sg-1" };
 const streamArn = "arn:aws:kinesis:eu-central-1:111122223333:stream/shop-clickstream";
 const bundle = fileArtifact(import.meta.filename);
 
@@ -152,13 +151,6 @@ describe("Batch: the streaming job", () => {
 });
 
 describe("Stream", () => {
-  const functionDefaults = (): FunctionDefaults => ({
-    place,
-    network,
-    dataKeyArn: keyArns.dataKeyArn,
-    logsKeyArn: keyArns.logsKeyArn,
-    failures: new aws.sqs.Queue("failures", { name: "shop-failures" }),
-  });
   const stream = (more: object = {}) =>
     new Stream("shop", {
       jobName: "shop-clickstream",
