@@ -95,6 +95,7 @@ def counts(affected: int, inserted: int, updated: int, deleted: int) -> dict[str
     return found | {"unchanged": unchanged}
 
 
+@pytest.mark.slow
 def test_each_kind_of_change_reaches_the_orders_it_touches(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     eur = {"region": "eu-south", "currency": "EUR"}
     second = {"order_id": "O2", "customer_id": "C2", "ip_address": "10.0.0.1"}

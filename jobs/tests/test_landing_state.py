@@ -92,6 +92,7 @@ def test_a_row_that_a_correction_withdraws_gives_way_to_another_drop(spark: Spar
     assert [row[0] for row in state(spark, TRANSACTIONS, "transaction_id")] == ["T1", "T4"]
 
 
+@pytest.mark.slow
 def test_a_copy_keeps_a_row_that_its_first_drop_withdraws(spark: SparkSession, runs: Runs) -> None:
     runs.batch({"transactions": drop("a", 1, T1="10.00")})
     runs.batch({"transactions": drop("b", 3, T1="10.00")})
@@ -105,6 +106,7 @@ def test_a_copy_keeps_a_row_that_its_first_drop_withdraws(spark: SparkSession, r
     ]
 
 
+@pytest.mark.slow
 def test_a_correction_of_the_same_instant_is_the_newer_version(spark: SparkSession, runs: Runs) -> None:
     runs.batch({"transactions": drop("a", 1, T1="10.00", T2="20.00", T3="30.00")})
     runs.batch({"transactions": drop("a", 1, T1="10.00", T2="21.00", T4="40.00", T5="50.00")})
@@ -124,6 +126,7 @@ def test_a_backfill_brings_back_what_is_missing_and_removes_what_never_landed(sp
     assert state(spark, TRANSACTIONS, "transaction_id", "amount", "source_object") == before
 
 
+@pytest.mark.slow
 def test_replaying_an_old_batch_takes_nothing_back(spark: SparkSession, runs: Runs) -> None:
     runs.batch({"transactions": drop("a", 1, T1="10.00", T2="20.00")})
     runs.batch({"transactions": drop("a", 2, T1="11.00", T3="30.00")})
