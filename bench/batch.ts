@@ -1,7 +1,7 @@
 /**
  * Compares, in one run on one machine: the CSV scan with other readers, CSV with Parquet for one region, and the steps
- * of a whole run with each other. Times are the best of several rounds in turn. Usage: npm run bench, or for the scan
- * alone: npm run bench -- scan.
+ * of a whole run with each other. Times are the best of several rounds in turn. Usage: npm run bench, or a part of it alone:
+ * npm run bench -- scan | run.
  */
 import { execFile, spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
@@ -165,8 +165,9 @@ async function compareSteps(out: string, wall: number): Promise<void> {
 
 const folder = await mkdtemp(path.join(tmpdir(), "bench-"));
 try {
-  await compareScans(folder);
-  if (process.argv[2] !== "scan") {
+  const part = process.argv[2];
+  if (part !== "run") await compareScans(folder);
+  if (part !== "scan") {
     const out = path.join(folder, "out");
     const wall = await runPipeline(out);
     await compareSteps(out, wall);

@@ -82,6 +82,23 @@ def test_a_table_is_made_as_its_contract_says(spark: SparkSession, contracts: Bu
     assert create_or_evolve(spark, TABLE, orders, contracts) == []
 
 
+def test_a_query_of_one_region_opens_the_files_of_that_region_alone(spark: SparkSession, contracts: Bundle) -> None:
+    create_or_evolve(spark, TABLE, contracts["orders"], contracts)
+    schema = spark.table(TABLE).schema
+    rows = [tuple({"order_id": region, "region": region}.get(n) for n in schema.names) for region in ("eu", "us", "ap")]
+    spark.createDataFrame(rows, schema).writeTo(TABLE).append()
+    jvm: Any = spark.sparkContext._jvm
+    table = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, TABLE)
+    condition = jvm.org.apache.iceberg.expressions.Expressions.equal("region", "eu")
+    # The plan by which Spark reads the table.
+    planned = table.newScan().filter(condition).planFiles().iterator()
+    opened = []
+    while planned.hasNext():
+        opened.append(str(planned.next().file().path()))
+    assert [path.rpartition("/data/")[2].split("/")[0] for path in opened] == ["region=eu"]
+    assert spark.table(f"{TABLE}.files").count() == 3
+
+
 def test_a_computed_table_has_no_source_columns(spark: SparkSession, contracts: Bundle) -> None:
     computed = contracts["category_revenue"]
     assert not is_sourced(computed, contracts)
