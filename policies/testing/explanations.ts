@@ -53,6 +53,14 @@ const explanations: readonly (readonly [pattern: RegExp, reason: string])[] = [
   ],
   [/maximumRetryAttempts zero$/, "no retry is allowed: the event goes to the dead-letter queue at once"],
   [
+    /metricAlarm\S* metricQueries\[\]\.(id|period|returnData)/,
+    "AWS refuses an alarm on a query without an id, without returned data, or with a period that is not of its list",
+  ],
+  [
+    /DataCatalogEncryptionSettings \S*catalogEncryptionServiceRole removed$/,
+    "AWS refuses SSE-KMS-WITH-SERVICE-ROLE without the role",
+  ],
+  [
     /metricAlarm\S* (threshold|comparisonOperator|namespace|statistic|treatMissingData|dimensions)/,
     "how much is too much is the stack's to know; without a required one AWS refuses the alarm",
   ],
