@@ -40,7 +40,7 @@ async function qualityOf({ store }: Services, batchId: string): Promise<QualityR
       share: checked > 0 ? failedRows / checked : 0,
       threshold: 0,
       ...(newest !== undefined && {
-        found: `the newest record, of ${newest} UTC, is ${age} h old; promised are at most ${promised} h`,
+        found: `the newest record is ${age} h old, promised are at most ${promised} h`,
       }),
     };
   });

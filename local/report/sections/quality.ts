@@ -76,10 +76,14 @@ export function qualitySection(data: ReportData): Section {
     place(result),
     result.rule,
     result.severity,
-    verdict(result),
     ...(result.found === undefined
-      ? [formatCount(result.failedRows), formatShare(result.share), formatShare(result.threshold)]
-      : [result.found, "", ""]),
+      ? [
+          verdict(result),
+          formatCount(result.failedRows),
+          formatShare(result.share),
+          formatShare(result.threshold),
+        ]
+      : [html`${verdict(result)}: ${result.found}`, "", "", ""]),
   ]);
   const columns = [
     { title: "Dataset and column" },

@@ -247,7 +247,7 @@ export function exampleReport(): ReportData {
         failedRows: 0,
         share: 0,
         threshold: 0,
-        found: "the newest record, of 2026-08-30T07:00:00 UTC, is 49 h old; promised are at most 24 h",
+        found: "the newest record is 49 h old, promised are at most 24 h",
       },
       {
         dataset: "customers",
