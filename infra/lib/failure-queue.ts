@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import type * as pulumi from "@pulumi/pulumi";
-import { policyDocument } from "./iam.ts";
+import { policyDocument, tlsOnly } from "./iam.ts";
 import { Arns, type Place } from "./place.ts";
 
 export interface FailureQueueArgs {
@@ -34,14 +34,7 @@ export function createFailureQueue(
     {
       queueUrl: queue.url,
       policy: policyDocument([
-        {
-          sid: "TlsOnly",
-          effect: "Deny",
-          principals: "*",
-          actions: ["sqs:*"],
-          resources: [arn],
-          conditions: { Bool: { "aws:SecureTransport": "false" } },
-        },
+        tlsOnly("sqs:*", arn),
         {
           sid: "FailedEvents",
           principals: { Service: "events.amazonaws.com" },

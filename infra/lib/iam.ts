@@ -30,6 +30,16 @@ const statementJson = (statement: Statement): object => ({
   ...(statement.conditions && { Condition: statement.conditions }),
 });
 
+/** For a resource's policy: nobody does this to the resource without TLS. */
+export const tlsOnly = (action: string, ...resources: readonly pulumi.Input<string>[]): Statement => ({
+  sid: "TlsOnly",
+  effect: "Deny",
+  principals: "*",
+  actions: [action],
+  resources,
+  conditions: { Bool: { "aws:SecureTransport": "false" } },
+});
+
 /** A policy document as JSON. @throws Error when a statement has no action or resource, which AWS refuses late */
 export function policyDocument(statements: readonly Statement[]): pulumi.Output<string> {
   for (const { sid, actions, resources } of statements) {

@@ -14,7 +14,7 @@ import {
   useKeyThrough,
   writeArea,
 } from "../lib/grants.ts";
-import { policyDocument, type Statement, WorkloadRole } from "../lib/iam.ts";
+import { policyDocument, type Statement, tlsOnly, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { lakeSettings } from "../lib/spark.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
@@ -242,16 +242,7 @@ export class Fraud extends pulumi.ComponentResource {
         `${name}-fraud-alerts`,
         {
           arn,
-          policy: policyDocument([
-            {
-              sid: "TlsOnly",
-              effect: "Deny",
-              principals: "*",
-              actions: ["sns:Publish"],
-              resources: [arn],
-              conditions: { Bool: { "aws:SecureTransport": "false" } },
-            },
-          ]),
+          policy: policyDocument([tlsOnly("sns:Publish", arn)]),
         },
         { parent },
       );

@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { policyDocument, type Statement } from "../lib/iam.ts";
+import { policyDocument, type Statement, tlsOnly } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type DataSafety, mayDestroyData, statefulOptions } from "../lib/retention.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
@@ -179,7 +179,7 @@ export class Lake extends pulumi.ComponentResource {
 
     function limitAccess(zone: Zone, bucket: aws.s3.Bucket): aws.s3.BucketPolicy {
       const statements = [
-        tlsOnly(bucket),
+        tlsOnly("s3:*", arns.bucket(bucket.bucket), arns.objects(bucket.bucket)),
         ...(zone === "logs" ? [accessLogs(bucket)] : [ownKeyOnly(bucket)]),
       ];
       return new aws.s3.BucketPolicy(
@@ -187,17 +187,6 @@ export class Lake extends pulumi.ComponentResource {
         { bucket: bucket.bucket, policy: policyDocument(statements) },
         { parent },
       );
-    }
-
-    function tlsOnly({ bucket }: aws.s3.Bucket): Statement {
-      return {
-        sid: "TlsOnly",
-        effect: "Deny",
-        principals: "*",
-        actions: ["s3:*"],
-        resources: [arns.bucket(bucket), arns.objects(bucket)],
-        conditions: { Bool: { "aws:SecureTransport": "false" } },
-      };
     }
 
     // Without a header S3 takes the bucket's key; with one it has to be the same.

@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { policyDocument } from "../lib/iam.ts";
+import { policyDocument, tlsOnly } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
 
@@ -168,14 +168,7 @@ export class Monitoring extends pulumi.ComponentResource {
               actions: ["sns:Publish"],
               resources: [arn],
             },
-            {
-              sid: "TlsOnly",
-              effect: "Deny",
-              principals: "*",
-              actions: ["sns:Publish"],
-              resources: [arn],
-              conditions: { Bool: { "aws:SecureTransport": "false" } },
-            },
+            tlsOnly("sns:Publish", arn),
           ]),
         },
         { parent },
