@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import * as pulumi from "@pulumi/pulumi";
 import { PolicyConfigError, readConfig } from "./config.ts";
 import { printReport, report } from "./report.ts";
 import { GraphError, readGraph } from "./resources.ts";
@@ -52,7 +51,8 @@ function options() {
 /** The graph of a file, or of a run of the program. */
 async function graphOf(stack: string, file: string | undefined): Promise<unknown> {
   if (file !== undefined) return readJson(file);
-  const { stackGraph } = await import("../infra/graph/stack-graph.ts");
+  const { bundleAhead } = await import("../infra/package/artifacts.ts");
+  const [{ stackGraph }] = await Promise.all([import("../infra/graph/stack-graph.ts"), bundleAhead()]);
   return stackGraph(stack);
 }
 
@@ -64,7 +64,6 @@ async function main(): Promise<void> {
   }
   if (stack === undefined) throw new UsageError("--stack is missing");
   const configFile = config ?? path.join(here, "config", `${stack}.json`);
-  // Rules read IAM's data from disk while the program runs.
   const [{ rules }, graph] = await Promise.all([import("./rules.ts"), graphOf(stack, file)]);
   const { resources, account } = readGraph(graph);
   const settings = readConfig(readJson(configFile), rules, {
@@ -81,12 +80,12 @@ async function main(): Promise<void> {
   if (result.failed) process.exitCode = 1;
 }
 
-/** Whether the message says all that its reader needs. */
+/** Whether the message says all that its reader needs. Pulumi's errors carry a mark of their own. */
 const isPlain = (error: Error): boolean =>
   error instanceof UsageError ||
   error instanceof PolicyConfigError ||
   error instanceof GraphError ||
-  pulumi.RunError.isInstance(error);
+  Reflect.get(error, "__pulumiRunError") === true;
 
 main().catch((error: unknown) => {
   const text =

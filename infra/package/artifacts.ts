@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { buildSync } from "esbuild";
+import { type BuildOptions, build, buildSync, type OutputFile } from "esbuild";
 import { type Entry, zip } from "./zip.ts";
 
 /** The repository's root. */
@@ -74,23 +74,13 @@ export interface BundleSpec {
 }
 
 const bundles = new Map<string, Readonly<Record<string, Artifact>>>();
+/** Bundled code by the handler's file. */
+const code = new Map<string, Uint8Array>();
 
-/**
- * Lambda functions as zips, by name: the handler and what it imports in one file, beside it the files it reads.
- * The AWS SDK is left out, since every Node.js runtime of Lambda brings it.
- *
- * @throws Error when a handler does not build
- */
-export function bundleFunctions(
-  specs: Readonly<Record<string, BundleSpec>>,
-): Readonly<Record<string, Artifact>> {
-  const names = Object.keys(specs).toSorted();
-  const request = JSON.stringify(names.map((name) => [name, specs[name]]));
-  const known = bundles.get(request);
-  if (known) return known;
-  // One run for all: what they share is read and parsed once.
-  const { outputFiles } = buildSync({
-    entryPoints: names.map((name) => ({ in: specs[name]?.entry ?? "", out: name })),
+/** What esbuild is asked for; one run for all, since what they share is then read and parsed once. */
+const requestFor = (entries: readonly string[]) =>
+  ({
+    entryPoints: entries.map((entry) => ({ in: entry, out: outputOf(entry) })),
     absWorkingDir: root,
     outdir: built,
     bundle: true,
@@ -107,20 +97,65 @@ export function bundleFunctions(
     banner: {
       js: `import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);${undeclared()}`,
     },
-  });
-  const bundled = new Map(
-    outputFiles.map(({ path: file, contents }) => [path.basename(file, ".js"), contents]),
+  }) as const satisfies BuildOptions;
+
+/** Name of an entry's output. The bundle's bytes do not depend on it. */
+const outputOf = (entry: string): string => sha256(entry);
+
+function remember(entries: readonly string[], outputs: readonly OutputFile[]): void {
+  const byName = new Map(outputs.map(({ path: file, contents }) => [path.basename(file, ".js"), contents]));
+  for (const entry of entries) {
+    const bundled = byName.get(outputOf(entry));
+    if (!bundled) throw new Error(`${entry} gave no bundle`);
+    code.set(entry, bundled);
+  }
+}
+
+/**
+ * Bundles every handler of the repository in a process of its own, while the program's modules are still being read:
+ * what `bundleFunctions` needs is then there already.
+ *
+ * @throws Error when a handler does not build
+ */
+export async function bundleAhead(): Promise<void> {
+  const entries = ["functions", "infra/deployment"]
+    .flatMap((dir) =>
+      readdirSync(path.join(root, dir)).map((name) => path.join(root, dir, name, "handler.ts")),
+    )
+    .filter((file) => existsSync(file));
+  const { outputFiles } = await build(requestFor(entries));
+  remember(entries, outputFiles);
+}
+
+/**
+ * Lambda functions as zips, by name: the handler and what it imports in one file, beside it the files it reads.
+ * The AWS SDK is left out, since every Node.js runtime of Lambda brings it.
+ *
+ * @throws Error when a handler does not build
+ */
+export function bundleFunctions(
+  specs: Readonly<Record<string, BundleSpec>>,
+): Readonly<Record<string, Artifact>> {
+  const names = Object.keys(specs).toSorted();
+  const request = JSON.stringify(names.map((name) => [name, specs[name]]));
+  const known = bundles.get(request);
+  if (known) return known;
+  const left = [...new Set(Object.values(specs).map(({ entry }) => entry))].filter(
+    (entry) => !code.has(entry),
   );
+  if (left.length > 0) remember(left, buildSync(requestFor(left)).outputFiles);
   const artifacts = Object.fromEntries(
-    names.map((name) => {
-      const code = bundled.get(name);
-      if (!code) throw new Error(`${specs[name]?.entry} gave no bundle`);
-      const entries: Entry[] = [{ path: "index.mjs", data: Buffer.from(code) }];
-      for (const [inside, file] of Object.entries(specs[name]?.files ?? {})) {
-        entries.push({ path: inside, data: readFileSync(file) });
-      }
-      return [name, keep(name, ".zip", zip(entries))];
-    }),
+    Object.entries(specs)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, { entry, files }]) => {
+        const bundled = code.get(entry);
+        if (!bundled) throw new Error(`${entry} gave no bundle`);
+        const entries: Entry[] = [{ path: "index.mjs", data: Buffer.from(bundled) }];
+        for (const [inside, file] of Object.entries(files ?? {})) {
+          entries.push({ path: inside, data: readFileSync(file) });
+        }
+        return [name, keep(name, ".zip", zip(entries))];
+      }),
   );
   bundles.set(request, artifacts);
   return artifacts;

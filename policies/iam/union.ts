@@ -1,5 +1,6 @@
 /** What a role may do: every policy of it, wherever in the stack it is written. */
 import { type Reader, UnknownValue } from "../reader.ts";
+import type { Resource } from "../rule.ts";
 import type { StackView } from "../stack.ts";
 import { expand, hasWildcard, matches } from "./actions.ts";
 import { DocumentError, type PolicyStatement, parseDocument } from "./document.ts";
@@ -52,13 +53,25 @@ export function documentPaths(resource: Reader): readonly string[] {
   return resource.list("inlinePolicies").map((_, index) => `inlinePolicies[${index}].policy`);
 }
 
-/** The identity statements written in a resource itself. @throws UnknownValue */
-export function ownStatements(resource: Reader): readonly PolicyStatement[] {
-  return documentPaths(resource).flatMap((path) => tolerant(resource.raw(path)));
+/** Remembers what was read of a resource: every rule asks for the same documents again, a role's even for every path. */
+function once(read: (resource: Reader) => readonly PolicyStatement[]): typeof read {
+  const known = new WeakMap<Resource, readonly PolicyStatement[]>();
+  return (resource) => {
+    const before = known.get(resource.resource);
+    if (before) return before;
+    const statements = read(resource);
+    known.set(resource.resource, statements);
+    return statements;
+  };
 }
 
+/** The identity statements written in a resource itself. @throws UnknownValue */
+export const ownStatements = once((resource) =>
+  documentPaths(resource).flatMap((path) => tolerant(resource.raw(path))),
+);
+
 /** The statements of a trust policy. @throws UnknownValue */
-export const trustOf = (role: Reader): readonly PolicyStatement[] => tolerant(role.raw("assumeRolePolicy"));
+export const trustOf = once((role) => tolerant(role.raw("assumeRolePolicy")));
 
 /** Policies of the stack that are attached to a role. */
 function attachedPolicies(role: Reader, stack: StackView): readonly Reader[] {
