@@ -5,8 +5,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { contractsBundle, loadAll } from "../contracts/bundle.ts";
 import { type Contract, ContractError } from "../contracts/contract.ts";
 import { ConfigError, componentName, type Problem, readConfig, type StackConfig } from "./config.ts";
-import type { Place } from "./lib/place.ts";
 import { given } from "./lib/given.ts";
+import type { Place } from "./lib/place.ts";
 import { geoDatabase, root } from "./package/artifacts.ts";
 import { environmentAsset } from "./package/environment.ts";
 import { wheelsAsset } from "./package/wheels.ts";
@@ -211,9 +211,14 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
   return outputsOf(pipeline, place);
 }
 
-/** One provider for all, so that default tags reach every resource, those of awsx too. */
+/**
+ * One provider for all, so that default tags reach every resource, those of awsx too. It takes what the stack's file
+ * says of the provider (`aws:profile`, `aws:endpoints` of an emulator, …), which only a default provider does by itself:
+ * without that it would lead to another account than the one that was looked at.
+ */
 function createProvider(name: string, config: StackConfig, place: Place): aws.Provider {
   return new aws.Provider("aws", {
+    ...given({ ...aws.config }),
     region: place.region as aws.Region,
     allowedAccountIds: config.allowedAccountIds,
     defaultTags: {

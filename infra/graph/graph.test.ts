@@ -107,6 +107,28 @@ describe("offline graph", () => {
   });
 });
 
+describe("the provider of a stack", () => {
+  it("takes what the stack's file says of it, and the account that is allowed", async () => {
+    const endpoints = [{ s3: "http://localhost:4566", sts: "http://localhost:4566" }];
+    const graph = await stackGraph("dev", {
+      "aws:profile": "etl",
+      "aws:endpoints": JSON.stringify(endpoints),
+      "aws:s3UsePathStyle": "true",
+      "aws:skipCredentialsValidation": "true",
+      "aws:allowedAccountIds": '["999999999999"]',
+    });
+    const { inputs } = one(graph, "pulumi:providers:aws", "aws");
+    expect(inputs).to.include({
+      profile: "etl",
+      region: "eu-central-1",
+      endpoints: JSON.stringify(endpoints),
+      s3UsePathStyle: "true",
+      skipCredentialsValidation: "true",
+      allowedAccountIds: '["111122223333"]',
+    });
+  });
+});
+
 describe("event patterns", () => {
   it("match lists, nested objects, prefixes and existence, and refuse operators they do not know", () => {
     expect(matches({ a: ["x", "y"] }, { a: "y" })).to.equal(true);
