@@ -1,5 +1,5 @@
 /** The whole way of a fraud model on a laptop: a run by rules, training on made-up reports, the next run by the model. */
-import { cp } from "node:fs/promises";
+import { cp, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { expect } from "chai";
 import { command, type Exit, secondStep, temporaryFolder } from "./testing/harness.ts";
@@ -22,11 +22,36 @@ describe("fraud model on a laptop", function () {
     return stdout;
   }
 
+  /** Where in which trace the segments of the scoring jobs hang. */
+  async function traces(): Promise<unknown[]> {
+    const runs = path.join(folder, "out/lake", buckets.staging, "runs");
+    const files = (await readdir(runs, { recursive: true })).filter((name) =>
+      name.endsWith("fraud_score-trace.json"),
+    );
+    return Promise.all(
+      files.map(async (name) => {
+        const text = await readFile(path.join(runs, name), "utf8");
+        const [{ trace_id, parent_id }] = JSON.parse(text) as [Record<string, unknown>];
+        return { trace_id, parent_id };
+      }),
+    );
+  }
+
   it("says what is missing, trains, and scores what comes next by the model @slow", async () => {
     const nothing = run("train");
     expect(nothing.code).to.equal(1);
     expect(nothing.stderr).to.match(/holds no transactions yet; run npm start first\n$/);
-    succeeded("start", "--scale", "0.1");
+    const header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+    process.env._X_AMZN_TRACE_ID = header;
+    try {
+      succeeded("start", "--scale", "0.1");
+    } finally {
+      delete process.env._X_AMZN_TRACE_ID;
+    }
+    expect(
+      await traces(),
+      "the planning function's trace, through the workflow, in the Spark job's",
+    ).to.deep.equal([{ trace_id: "1-5759e988-bd862e3fe1be46a994272793", parent_id: "53995c3f42cd8ad8" }]);
     const unlabelled = run("train");
     expect(unlabelled.code).to.equal(1);
     expect(unlabelled.stderr).to.include("no fraud reports to learn from: put CSV files");

@@ -40,10 +40,23 @@ describe("plan", () => {
       hasDynamodb: true,
       hasCsv: true,
     });
+    expect(answer, "nothing is traced").not.to.have.property("traceHeader");
     expect(answer.batchId).to.match(/^20260301T120000Z-[0-9a-f]{8}$/);
     expect(answer.planKey).to.equal(`plans/${answer.batchId}.json`);
     expect(plan.landing[0]?.path).to.equal(`s3://test-landing/batches/customers/batch=${answer.batchId}/`);
     expect(plan.loaded_batch).to.equal(null);
+  });
+
+  it("hands on the trace under which it was called", async () => {
+    // Lambda's runtime sets it anew for each call: the execution's trace, and this function's segment in it.
+    const header =
+      "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a87bd80c:0";
+    process.env._X_AMZN_TRACE_ID = header;
+    try {
+      expect(planned(await pipeline.plan(pipeline.execution())).traceHeader).to.equal(header);
+    } finally {
+      delete process.env._X_AMZN_TRACE_ID;
+    }
   });
 
   it("exports a table once for all datasets that read it", async () => {

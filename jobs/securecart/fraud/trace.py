@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -66,9 +67,15 @@ def new_trace_id() -> str:
 
 
 def parse_header(header: str | None) -> tuple[str, str | None, bool]:
-    """Trace id, parent segment and whether the trace is sampled; a new, sampled trace without a readable header."""
+    """Trace id, parent segment and whether the trace is sampled.
+
+    Without a header, or with ids that X-Ray would refuse, a new, sampled trace.
+    """
     fields = dict(part.strip().split("=", 1) for part in (header or "").split(";") if "=" in part)
-    return fields.get("Root", new_trace_id()), fields.get("Parent"), fields.get("Sampled", "1") != "0"
+    root, parent = fields.get("Root", ""), fields.get("Parent", "")
+    if not re.fullmatch(r"1-[0-9a-f]{8}-[0-9a-f]{24}", root):
+        return new_trace_id(), None, True
+    return root, parent if re.fullmatch(r"[0-9a-f]{16}", parent) else None, fields.get("Sampled", "1") != "0"
 
 
 class Trace:
