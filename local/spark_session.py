@@ -65,6 +65,8 @@ def local_session(lake: Path, scratch: Path, log_config: Path | None = None, sho
         f"-Dderby.stream.error.file={scratch / 'derby.log'}",
         "-XX:+UseSerialGC",  # two cores: the parallel collectors only get in the way
         *(["-XX:TieredStopAtLevel=1"] if short else []),
+        # With one compiler Java keeps 48 MB of compiled code. Spark fills them in minutes, and then compiles for ever.
+        "-XX:ReservedCodeCacheSize=240m",
         *_class_archive(),
         *([f"-Dlog4j2.configurationFile={log_config.as_uri()}"] if log_config else []),
     ]
@@ -83,6 +85,8 @@ def local_session(lake: Path, scratch: Path, log_config: Path | None = None, sho
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.adaptive.enabled": "false",  # tables here are small: planning again costs more than it saves
         "spark.sql.autoBroadcastJoinThreshold": "32m",
+        # A micro-batch generates some 300 classes, the same each time; Spark keeps 100, and would compile all again.
+        "spark.sql.codegen.cache.maxEntries": "2000",
         "spark.sql.inMemoryColumnarStorage.compressed": "false",  # it looks at every value twice
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.sql.sources.partitionOverwriteMode": "dynamic",

@@ -21,6 +21,8 @@ export function lakeSettings(
     "spark.sql.ansi.enabled": "false",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.sources.partitionOverwriteMode": "dynamic",
+    // A micro-batch of the clickstream generates some 300 classes, the same each time; Spark keeps 100.
+    "spark.sql.codegen.cache.maxEntries": "2000",
   };
   return pulumi.output(settings);
 }

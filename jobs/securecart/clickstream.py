@@ -52,6 +52,21 @@ PARALLEL_TABLES = 4
 
 
 @dataclass(frozen=True)
+class Outcomes:
+    """The records of a batch with their outcomes (`click_events.settle`), and what was seen on the way.
+
+    ``received``: how many came. ``arrived``: when the stream received the oldest. ``first``, ``last``: the times of the
+    accepted events, in microseconds since 1970; 0 without any.
+    """
+
+    rows: DataFrame
+    received: int
+    arrived: datetime
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Batch:
     """One micro-batch: its name, the same whenever it is repeated, and the tables that it writes."""
 
@@ -66,13 +81,13 @@ class Batch:
     def rows(self, name: str) -> DataFrame:
         return self.job.spark.table(self.table(name))
 
-    def outcomes(self, records: DataFrame) -> tuple[DataFrame, int, datetime]:
-        """Every record with its outcome, kept where it was computed; how many came, and when the first arrived."""
-        seen = Observation()
+    def outcomes(self, records: DataFrame) -> Outcomes:
+        """Every record with its outcome, kept where it was computed."""
+        seen, settled = Observation(), Observation()
         read = read_records(records, self.job.contracts[STREAM], self.job.contracts.reference)
         counted = (F.count(F.lit(1)).alias("received"), F.min(F.unix_micros("arrived_at")).alias("since"))
         read = read.observe(seen, *counted).localCheckpoint()
-        received, since = int(seen.get["received"]), int(seen.get["since"] or 0)
+        since = int(seen.get["since"] or 0)
         horizon = F.timestamp_micros(F.lit(since - round(self.limits.deduplication_hours * 3_600_000_000)))
         known = self.rows(EVENTS).where(
             # What an earlier try of this batch appended is no earlier event.
@@ -81,8 +96,16 @@ class Batch:
             & (F.col("event_date") >= F.to_date(horizon))
         )
         known = known.select("event_id", "row_hash", "occurred_at")
-        first = datetime.fromtimestamp(since / 1_000_000, UTC)
-        return settle(read, known, self.limits).localCheckpoint(), received, first
+        when = F.when(F.col("_outcome") == ACCEPTED, F.unix_micros("occurred_at"))
+        span = (F.min(when).alias("first"), F.max(when).alias("last"))
+        rows = settle(read, known, self.limits).observe(settled, *span).localCheckpoint()
+        return Outcomes(
+            rows,
+            received=int(seen.get["received"]),
+            arrived=datetime.fromtimestamp(since / 1_000_000, UTC),
+            first=int(settled.get["first"] or 0),
+            last=int(settled.get["last"] or 0),
+        )
 
     def append_events(self, accepted: DataFrame) -> None:
         """Adds the accepted events in one commit, unless an earlier try of this batch has."""
@@ -100,12 +123,13 @@ class Batch:
         )
         append(table, rows, BATCH_PROPERTY, self.batch_id)
 
-    def replace_rows(self, name: str, old: DataFrame, new: DataFrame) -> None:
+    def replace_rows(self, name: str, old: DataFrame, new: DataFrame, within: str = "TRUE") -> None:
         """Brings ``new`` into a table in place of ``old``; rows that do not change are not touched.
 
         Args:
             old: the table's rows that may change.
             new: those rows as they should be.
+            within: where these rows lie, see `merge_changes`.
         """
         contract = self.job.contracts[name]
         if read_snapshots(self.job.spark, self.table(name)).current is None:
@@ -133,15 +157,19 @@ class Batch:
             F.lit(self.batch_id).alias("batch_id"),
             F.when(gone, "D").otherwise("U").alias("_op"),
         )
-        merge_changes(self.table(name), rows, contract.keys, "TRUE")
+        merge_changes(self.table(name), rows, contract.keys, "TRUE", within)
 
-    def renew(self, accepted: DataFrame) -> None:
-        """Computes what the accepted events touch: sessions, then days and visitors."""
+    def renew(self, accepted: DataFrame, first: int, last: int) -> None:
+        """Computes what the accepted events touch: sessions, then days and visitors.
+
+        Args:
+            first: the time of the earliest of them, in microseconds since 1970.
+            last: that of the latest.
+        """
         gap = self.limits.session_gap_minutes
         touched = accepted.groupBy("visitor_id").agg(
             F.min("occurred_at").alias("first_at"), F.max("occurred_at").alias("last_at")
         )
-        first, last = touched.agg(F.min(F.unix_micros("first_at")), F.max(F.unix_micros("last_at"))).collect()[0]
         pause = round(gap * 60_000_000)
         near = (F.col("ended_at") >= F.timestamp_micros(F.lit(first - pause))) & (
             F.col("started_at") <= F.timestamp_micros(F.lit(last + pause))
@@ -150,36 +178,33 @@ class Batch:
         # A session's day is that of an event of its span, also of a session that is replaced.
         every_day = F.explode(F.sequence(F.to_date("from_at"), F.to_date("to_at")))
         days: list[date] = [row[0] for row in spans.select(every_day.alias("day")).distinct().collect()]
+        visitors = F.broadcast(spans.select("visitor_id"))
 
         def in_span(time: str) -> Column:
             within = F.col(f"e.{time}").between(F.col("p.from_at"), F.col("p.to_at"))
             return (F.col("e.visitor_id") == F.col("p.visitor_id")) & within
 
-        events = self.rows(EVENTS).where(F.col("event_date").isin(days)).alias("e")
-        events = events.join(F.broadcast(spans).alias("p"), in_span("occurred_at")).select("e.*")
-        old = self.rows(SESSIONS).where(F.col("session_date").isin(days)).alias("e")
-        old = old.join(F.broadcast(spans).alias("p"), in_span("started_at"), "left_semi")
-        self.replace_rows(SESSIONS, old, sessions_of(events, gap))
+        def replace_days(name: str, day: str, new: DataFrame) -> None:
+            self.replace_rows(name, self.rows(name).where(F.col(day).isin(days)), new, _on(day, days))
 
-        visitors = F.broadcast(spans.select("visitor_id"))
-        sessions = self.rows(SESSIONS).where(F.col("session_date").isin(days))
-        day_events = self.rows(EVENTS).where(F.col("event_date").isin(days))
-        by_day = {
-            FUNNEL: ("funnel_date", session_funnel(sessions)),
-            PRODUCTS: ("behaviour_date", product_behaviour(day_events)),
-            CARTS: ("cart_date", abandoned_carts(sessions)),
-        }
-        since = min(days) - timedelta(days=FEATURE_DAYS)
-        history = (
-            self.rows(SESSIONS).where(F.col("session_date") >= F.lit(since)).join(visitors, "visitor_id", "left_semi")
-        )
         with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
-            done = [
-                pool.submit(self.replace_rows, name, self.rows(name).where(F.col(day).isin(days)), new)
-                for name, (day, new) in by_day.items()
-            ]
-            features = self.rows(FEATURES).join(visitors, "visitor_id", "left_semi")
-            done.append(pool.submit(self.replace_rows, FEATURES, features, user_features(history)))
+            day_events = self.rows(EVENTS).where(F.col("event_date").isin(days))
+            done = [pool.submit(replace_days, PRODUCTS, "behaviour_date", product_behaviour(day_events))]
+
+            events = day_events.alias("e").join(F.broadcast(spans).alias("p"), in_span("occurred_at")).select("e.*")
+            old = self.rows(SESSIONS).where(F.col("session_date").isin(days)).alias("e")
+            old = old.join(F.broadcast(spans).alias("p"), in_span("started_at"), "left_semi")
+            self.replace_rows(SESSIONS, old, sessions_of(events, gap), _on("session_date", days))
+
+            sessions = self.rows(SESSIONS).where(F.col("session_date").isin(days))
+            done.append(pool.submit(replace_days, FUNNEL, "funnel_date", session_funnel(sessions)))
+            done.append(pool.submit(replace_days, CARTS, "cart_date", abandoned_carts(sessions)))
+            history = self.rows(SESSIONS).where(
+                F.col("session_date") >= F.lit(min(days) - timedelta(days=FEATURE_DAYS))
+            )
+            features = user_features(history.join(visitors, "visitor_id", "left_semi"))
+            known = self.rows(FEATURES).join(visitors, "visitor_id", "left_semi")
+            done.append(pool.submit(self.replace_rows, FEATURES, known, features))
             for one in done:
                 one.result()
 
@@ -204,20 +229,26 @@ class Batch:
         Raises:
             JobError: when a record has no outcome or more than one.
         """
-        outcomes, received, arrived = self.outcomes(records)
-        counts = Counts.of(outcomes)
-        if counts.accounted != received:
+        outcomes = self.outcomes(records)
+        counts = Counts.of(outcomes.rows)
+        if counts.accounted != outcomes.received:
             raise JobError(
-                f"batch {self.batch_id} of the stream {STREAM}: {received} records came, but {counts.accounted} are "
-                f"accounted for ({counts.document()}). Nothing was written; this is a defect of click_events.settle."
+                f"batch {self.batch_id} of the stream {STREAM}: {outcomes.received} records came, but "
+                f"{counts.accounted} are accounted for ({counts.document()}). Nothing was written; this is a defect of "
+                "click_events.settle."
             )
         if counts.quarantined:
-            self.quarantine(outcomes.where(F.col("_outcome") == QUARANTINED))
+            self.quarantine(outcomes.rows.where(F.col("_outcome") == QUARANTINED))
         if counts.accepted:
-            accepted = enrich(outcomes.where(F.col("_outcome") == ACCEPTED), self.limits.own_hosts)
+            accepted = enrich(outcomes.rows.where(F.col("_outcome") == ACCEPTED), self.limits.own_hosts)
             self.append_events(accepted)
-            self.renew(accepted)
-        return counts, arrived
+            self.renew(accepted, outcomes.first, outcomes.last)
+        return counts, outcomes.arrived
+
+
+def _on(column: str, days: list[date]) -> str:
+    """The SQL condition that a row of the table ``t`` lies on one of these days."""
+    return f"t.`{column}` IN ({', '.join(f'DATE {str(day)!r}' for day in days)})"
 
 
 def batch_name(query: str, number: int) -> str:

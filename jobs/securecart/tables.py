@@ -140,7 +140,7 @@ def snapshot_of(spark: SparkSession, table: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-def merge_changes(table: str, changes: DataFrame, keys: tuple[str, ...], guard: str) -> None:
+def merge_changes(table: str, changes: DataFrame, keys: tuple[str, ...], guard: str, within: str = "TRUE") -> None:
     """Brings changed rows into a table in one commit.
 
     Args:
@@ -149,12 +149,14 @@ def merge_changes(table: str, changes: DataFrame, keys: tuple[str, ...], guard: 
             names with an underscore what the guard needs.
         keys: the key's columns.
         guard: a SQL condition over ``t`` (table) and ``c`` (change) that must hold for a change to win.
+        within: a SQL condition over ``t`` that the row of every changed key meets. One over the partition's column
+            spares looking for the keys in all of the table.
     """
     spark = changes.sparkSession
     # Views are shared by the threads of one session, so each has a name of its own.
     view = f"changes_{threading.get_ident()}_{table.replace('.', '_')}"
     changes.createOrReplaceTempView(view)
-    on = " AND ".join(f"t.`{k}` = c.`{k}`" for k in keys)
+    on = " AND ".join([*(f"t.`{k}` = c.`{k}`" for k in keys), within])
     columns = [c for c in changes.columns if not c.startswith("_")]
     assign = ", ".join(f"t.`{c}` = c.`{c}`" for c in columns)
     names = ", ".join(f"`{c}`" for c in columns)
