@@ -9,8 +9,8 @@ import { wheelsArchive } from "../package/wheels.ts";
 import { place } from "../testing.ts";
 import { recordGraph } from "./offline.ts";
 import { preview, unknownValue } from "./preview.ts";
-import { placeOf, stackGraph } from "./stack-graph.ts";
 import { readStackFile } from "./stack-file.ts";
+import { placeOf, stackGraph } from "./stack-graph.ts";
 
 /** A folder for what is built, with or without a stand-in for the wheels that `npm run package` downloads. */
 function buildDir(packaged: boolean): Record<string, string> {
@@ -55,9 +55,24 @@ describe("the stock Node.js runtime", function () {
     ]);
   });
 
-  it("ends with the remedy, and registers nothing, while nothing is packaged @slow", async () => {
-    const { exitCode, resources, errors } = await preview({ ...dev, environment: buildDir(false) });
-    expect(errors.join("\n")).to.contain("run 'npm run package' once");
+  it("goes without what is not packaged, and says that a deployment needs it @slow", async () => {
+    const { exitCode, resources, errors, warnings } = await preview({ ...dev, environment: buildDir(false) });
+    expect(errors).to.deep.equal([]);
+    expect(exitCode).to.equal(0);
+    expect(
+      warnings.map((text) => /^.*run 'npm run package' once before 'pulumi up'/.test(text)),
+    ).to.deep.equal([true, true]);
+    const graph = await stackGraph("dev");
+    expect(resources.map(({ urn }) => urn).toSorted()).to.deep.equal(graph.resources.map(({ urn }) => urn));
+  });
+
+  it("ends a deployment with the remedy, and registers nothing, while nothing is packaged @slow", async () => {
+    const { exitCode, resources, errors } = await preview({
+      ...dev,
+      deployment: true,
+      environment: buildDir(false),
+    });
+    expect(errors.join("\n")).to.contain("run 'npm run package' once and repeat the command");
     expect(exitCode).not.to.equal(0);
     expect(resources.map(({ urn }) => urn)).to.deep.equal([
       "urn:pulumi:dev::securecart-etl::pulumi:pulumi:Stack::securecart-etl-dev",

@@ -25,6 +25,8 @@ export interface Preview {
   readonly resources: readonly PreviewedResource[];
   /** Errors that the program reported to the engine, as the CLI would print them. */
   readonly errors: readonly string[];
+  /** Warnings, likewise. */
+  readonly warnings: readonly string[];
   /** What the runner wrote to its error stream. */
   readonly stderr: string;
 }
@@ -35,6 +37,8 @@ export interface PreviewOptions {
   readonly stack: string;
   readonly config: Readonly<Record<string, string>>;
   readonly place: Place;
+  /** Runs the program as a deployment's second half does, whose resources are made. @default false */
+  readonly deployment?: boolean;
   /** Added to the program's environment. @default {} */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -93,6 +97,7 @@ export async function preview(options: PreviewOptions): Promise<Preview> {
   const { project, nodeArguments, programDir } = runtimeOf(projectDir);
   const resources: PreviewedResource[] = [];
   const errors: string[] = [];
+  const warnings: string[] = [];
   let rootUrn = "";
 
   const registerResource: Handler<resourcePb.RegisterResourceRequest> = ({ request }, answer) => {
@@ -128,7 +133,9 @@ export async function preview(options: PreviewOptions): Promise<Preview> {
   };
   const nothing: Handler<unknown> = (_, answer) => answer(null, new Empty());
   const log: Handler<enginePb.LogRequest> = ({ request }, answer) => {
-    if (request.getSeverity() === engineMessages.LogSeverity.ERROR) errors.push(request.getMessage());
+    const severity = request.getSeverity();
+    if (severity === engineMessages.LogSeverity.ERROR) errors.push(request.getMessage());
+    if (severity === engineMessages.LogSeverity.WARNING) warnings.push(request.getMessage());
     answer(null, new Empty());
   };
 
@@ -174,7 +181,7 @@ export async function preview(options: PreviewOptions): Promise<Preview> {
         `--root-directory=${projectDir}`,
         `--stack=${stack}`,
         `--pwd=${programDir}`,
-        "--dry-run",
+        ...(options.deployment ? [] : ["--dry-run"]),
         "--parallel=16",
         "--organization=organization",
         ".",
@@ -197,7 +204,7 @@ export async function preview(options: PreviewOptions): Promise<Preview> {
       stderr += chunk.toString();
     });
     const [exitCode] = (await once(child, "close")) as [number | null];
-    return { exitCode: exitCode ?? -1, resources, errors, stderr };
+    return { exitCode: exitCode ?? -1, resources, errors, warnings, stderr };
   } finally {
     server.forceShutdown();
   }

@@ -28,19 +28,19 @@ export interface PythonAsset {
 }
 
 /**
- * The archive as Pulumi uploads it. Offline, where nothing is uploaded, its name stands for it.
+ * The archive as Pulumi uploads it. Where nothing is uploaded, offline and in a preview, its name can stand for it: a
+ * preview then works without Python, and says so.
  *
  * @throws RunError that says how to build it when it is not there and is to be uploaded
  */
 export function pythonAsset(archive: PythonArchive, offline: boolean): PythonAsset {
   const { what, name, file, built: isBuilt } = archive;
   if (offline) return { name, asset: new pulumi.asset.StringAsset(name) };
-  if (!isBuilt) {
-    throw new pulumi.RunError(
-      `${what} (${name}) is not built; run 'npm run package' once and repeat the command`,
-    );
-  }
-  return { name, asset: new pulumi.asset.FileAsset(file) };
+  if (isBuilt) return { name, asset: new pulumi.asset.FileAsset(file) };
+  const missing = `${what} (${name}) is not built; run 'npm run package' once`;
+  if (!pulumi.runtime.isDryRun()) throw new pulumi.RunError(`${missing} and repeat the command`);
+  void pulumi.log.warn(`${missing} before 'pulumi up', which needs it. This preview goes without`);
+  return { name, asset: new pulumi.asset.StringAsset(name) };
 }
 
 /** Runs Python of the set-up; throws an Error when that fails. */
