@@ -1,5 +1,6 @@
 /** `npm run fraud:train`: trains a fraud model on the lake of a laptop, by the job that EMR Serverless runs. */
 import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { z } from "zod";
 import { DirectoryStore } from "./adapters/directoryStore.ts";
@@ -18,10 +19,13 @@ export interface TrainOptions {
 
 const labelPrefix = "fraud-labels/";
 const transactions = "staging.lake.transactions";
+/** Two suffice to train as a cluster does; a model depends on their number, so it is not that of the machine's cores. */
+const mostWorkers = 2;
 
 /** What the job leaves in the run's folder: the description of the model. */
 const description = z.object({
   version: z.string(),
+  workers: z.number(),
   training: z.object({ from: z.string(), to: z.string(), genuine: z.number(), frauds: z.number() }),
   validation: z.object({ from: z.string(), to: z.string() }),
   metrics: z.object({ average_precision: z.number(), log_loss: z.number() }),
@@ -39,7 +43,7 @@ function told(text: string): string {
     : `It does not replace the model in use, which has ${before}: at least 0.005 more is needed.`;
   return (
     `Model ${about.version}, trained on ${training.from} to ${training.to}: ` +
-    `${training.genuine} genuine transactions, ${training.frauds} frauds.\n` +
+    `${training.genuine} genuine transactions, ${training.frauds} frauds, by ${about.workers} worker(s).\n` +
     `On ${validation.from} to ${validation.to}: average precision ${metrics.average_precision.toFixed(3)}, ` +
     `log loss ${metrics.log_loss.toFixed(4)}; reviewed from a probability of ${about.review_threshold.toFixed(3)}.\n` +
     `${verdict}\n`
@@ -75,7 +79,9 @@ export async function train({ out, seed, labels, sampleLabels }: TrainOptions): 
       process.stdout.write(`${count} made-up reports of frauds: ${prefix}sample.csv\n`);
     }
     const run = `train-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`;
-    const given = { ...defaultArguments(sources), "--batch-id": run, "--seed": String(seed) };
+    const workers = Math.min(mostWorkers, availableParallelism());
+    const asked = { "--batch-id": run, "--seed": String(seed), "--workers": String(workers) };
+    const given = { ...defaultArguments(sources), ...asked };
     await spark.runJob("fraud_train", Object.entries(given).flat());
     process.stdout.write(told(await store.getText(buckets.staging, `runs/${run}/fraud_train.json`)));
     return 0;

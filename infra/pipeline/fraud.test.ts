@@ -151,6 +151,12 @@ describe("Fraud", () => {
     expect(sparkSubmit.entryPoint).to.match(/fraud_train\.py$/);
     expect(sparkSubmit.entryPointArguments).to.include.members(["--landing", "shop-landing"]);
     expect(sparkSubmit.entryPointArguments).not.to.include("--alert-topic");
+    const workersOf = (text: string) => /"--workers","(\d+)"/.exec(text)?.[1];
+    expect(workersOf(driver), "a core of an executor each").to.equal("12");
+    const larger = await record(() => ({
+      train: new Fraud("shop", { ...args, size: { maxVcpus: 64, maxMemoryGb: 256 } }).trainCommand,
+    }));
+    expect(workersOf(String(larger.outputs.train))).to.equal("60");
     expect(sparkSubmit.sparkSubmitParameters)
       .to.contain("--conf spark.dynamicAllocation.enabled=false --conf spark.executor.instances=3")
       .and.not.contain("maxExecutors");

@@ -348,7 +348,9 @@ export class Fraud extends pulumi.ComponentResource {
         "--curated-db": databaseNames.curated,
         "--contracts": args.shared.contracts,
         "--geo-database": args.shared.geoDatabase,
-        ...(job === "score" && { "--alert-topic": topicArn }),
+        ...(job === "score"
+          ? { "--alert-topic": topicArn }
+          : { "--workers": String((workers - 1) * worker.vcpus) }),
       };
       return pulumi.output({
         applicationId: fraud.application.id,

@@ -28,17 +28,20 @@ from securecart.objects import write_text
 log = logging.getLogger(__name__)
 
 
-def challenge(rows: DataFrame, registry: Registry, last_day: date, seed: int, review: Review) -> dict[str, Any]:
+def challenge(
+    rows: DataFrame, registry: Registry, last_day: date, seed: int, review: Review, workers: int = 1
+) -> dict[str, Any]:
     """Trains, stores and, when it is better, promotes a model.
 
     Args:
         rows: feature rows with labels, stored or cached.
+        workers: see `training.train`.
 
     Returns:
         What the job reports: the model's description, the champion's average precision, and whether it was replaced.
     """
     champion = registry.champion()
-    model = train(rows, last_day, seed, review)
+    model = train(rows, last_day, seed, review, workers)
     before = None
     if champion is not None:
         held = model.about["validation"]
@@ -81,6 +84,7 @@ def fraud_train(job: lake.Job, trace: Trace) -> dict[str, Any]:
             min(last[0], options.last_day or last[0]),
             options.seed,
             Review(options.review_cards_a_day, options.review_cost),
+            options.workers,
         )
         notes["rows"] = about["training"]["genuine"] + about["training"]["frauds"]
     featured.unpersist()
@@ -88,12 +92,20 @@ def fraud_train(job: lake.Job, trace: Trace) -> dict[str, Any]:
     return about
 
 
+def positive(text: str) -> int:
+    """A whole number above zero, for argparse."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not above zero")
+    return value
+
+
 def main(argv: list[str]) -> None:
-    """Arguments: those of `inputs.arguments`, ``--last-day`` (last day to learn from), ``--seed``,
-    ``--review-cards-a-day``, ``--review-cost``."""
+    """Arguments: those of `inputs.arguments`, ``--last-day`` (last day to learn from), ``--seed``, ``--workers`` (how
+    many tasks train at once, at most; default 1), ``--review-cards-a-day``, ``--review-cost``."""
     parser = argparse.ArgumentParser(add_help=False, parents=[arguments()])
     parser.add_argument("--last-day", type=date.fromisoformat)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=positive, default=1)
     parser.add_argument("--review-cards-a-day", type=int, default=100)
     parser.add_argument("--review-cost", type=float, default=5.0)
     job = lake.start("fraud_train", argv, parser)

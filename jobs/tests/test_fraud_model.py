@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from securecart import fraud_train
 from securecart.errors import JobError
+from securecart.fraud import model
 from securecart.fraud.features import FEATURES, features
 from securecart.fraud.model import (
     SETTINGS,
@@ -27,11 +28,12 @@ from securecart.fraud.model import (
     from_json,
     to_json,
     with_margins,
+    workers_for,
 )
 from securecart.fraud.registry import Registry, is_better
 from securecart.fraud.scoring import by_model, by_rules, decided
 from securecart.fraud.source import LABELS, labelled, latest_labels
-from securecart.fraud.training import Review, review_threshold, train
+from securecart.fraud.training import Review, average_precision, review_threshold, train
 from securecart.fraud.transactions import SCHEMA
 
 FIRST = date(2018, 1, 1)
@@ -82,6 +84,37 @@ def test_the_same_seed_gives_the_same_model_another_seed_another(featured: DataF
     assert bytes(fit(featured, 2).save_raw("json")) != models[0]
 
 
+@pytest.mark.slow
+def test_two_workers_give_one_model_that_is_as_good_as_that_of_one(featured: DataFrame) -> None:
+    alone, together = fit(featured, 1), fit(featured, 1, workers=2)
+    again = fit(featured.orderBy("amount"), 1, workers=2)
+    assert bytes(again.save_raw("json")) == bytes(together.save_raw("json"))
+    # Sums in another order and subsamples of other rows: were they the same, only one worker would have trained.
+    assert bytes(alone.save_raw("json")) != bytes(together.save_raw("json"))
+    reached = [average_precision(with_margins(featured, booster, ("fraud",))) for booster in (alone, together)]
+    assert reached[0] > 0.9
+    assert reached[1] == pytest.approx(reached[0], abs=0.03)
+    assert together.num_boosted_rounds() == alone.num_boosted_rounds() == SETTINGS["n_estimators"]
+
+
+@pytest.mark.slow
+def test_a_model_says_how_many_workers_trained_it(featured: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "ROWS_PER_WORKER", 300)
+    assert train(featured, LAST, 0, Review(), workers=2).about["workers"] == 2
+
+
+@pytest.mark.parametrize(("rows", "most", "workers"), [(0, 8, 1), (9_999, 8, 1), (10_000, 8, 2), (10**9, 8, 8)])
+def test_workers_are_as_many_as_the_rows_are_worth(rows: int, most: int, workers: int) -> None:
+    assert workers_for(rows, most) == workers
+
+
+def test_more_workers_than_tasks_at_once_are_refused_before_they_wait_for_each_other(featured: DataFrame) -> None:
+    with pytest.raises(
+        JobError, match=r"training with 999 workers needs as many tasks .* local\[\*\] runs \d+: .*--workers"
+    ):
+        fit(featured, 0, workers=999)
+
+
 @pytest.mark.parametrize("only", [0, 1])
 def test_one_class_is_nothing_to_learn_from(featured: DataFrame, only: int) -> None:
     with pytest.raises(JobError, match=r"nothing to learn from: (\d+ frauds and 0|0 frauds and \d+) genuine"):
@@ -94,6 +127,7 @@ def test_a_model_says_what_it_was_made_of(trained: Model) -> None:
     assert 0 < about["metrics"]["log_loss"] < 0.2  # always saying 0.06 would be 0.23
     assert about["training"]["to"] == "2018-01-26"  # seven days to calibrate and eight until labels are known
     assert (about["training"]["days"], about["training"]["days_missing"]) == (25, 1)
+    assert about["workers"] == 1
     assert set(about) >= {"settings", "seed", "features", "code_version", "validation", "review_threshold"}
 
 

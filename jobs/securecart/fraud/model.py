@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import xgboost
 from pyspark.ml.regression import IsotonicRegression
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from xgboost.spark import SparkXGBClassifier
@@ -37,6 +38,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 REASONS = 3
+
+#: Fewer rows than that are not worth another worker, which all others wait for after each level of a tree.
+ROWS_PER_WORKER = 5_000
+#: How long training waits for the cluster's executors.
+SLOTS_TIMEOUT_SECONDS = 300.0
 
 
 def code_version() -> str:
@@ -66,17 +72,47 @@ def class_counts(labelled: DataFrame) -> tuple[int, int]:
     return genuine, frauds
 
 
+def workers_for(rows: int, most: int) -> int:
+    """Workers that train on so many rows, at most ``most``."""
+    return max(1, min(most, rows // ROWS_PER_WORKER))
+
+
+def await_slots(spark: SparkSession, workers: int) -> None:
+    """Returns when ``workers`` tasks can run at once, as those of xgboost have to: each waits for all others.
+
+    Spark itself would ask again for ten minutes, and on a laptop to no end.
+
+    Raises:
+        JobError: when there are not as many, at once on a laptop, on a cluster after `SLOTS_TIMEOUT_SECONDS`.
+    """
+    context: Any = spark.sparkContext
+    scala = context._jsc.sc()
+    profile = scala.resourceProfileManager().resourceProfileFromId(0)
+    end = time.monotonic() + (0 if context.master.startswith("local") else SLOTS_TIMEOUT_SECONDS)
+    while (slots := scala.maxNumConcurrentTasks(profile)) < workers:
+        if time.monotonic() >= end:
+            raise JobError(
+                f"training with {workers} workers needs as many tasks at once, and {context.master} runs {slots}: "
+                "ask for fewer with --workers, or give Spark more executors or cores"
+            )
+        time.sleep(1)
+
+
 def fit(labelled: DataFrame, seed: int, workers: int = 1) -> xgboost.Booster:
     """Trains on labelled feature rows; the same rows, seed and number of workers give the same model.
+
+    Each worker has the rows of its partition, and after each level of a tree all of them add up their histograms. The
+    sums are of floats, so with another number of workers a model is another one, as good as the first.
 
     Frauds are rare: they weigh as many times more as the square root of the classes' ratio. The full ratio costs
     precision at the top of the list, which is what reviewers see.
 
     Raises:
-        JobError: when one class is missing.
+        JobError: when one class is missing, or fewer than ``workers`` tasks can run at once.
     """
+    await_slots(labelled.sparkSession, workers)
     genuine, frauds = class_counts(labelled)
-    # A fixed order of rows within fixed partitions: histograms are sums of floats.
+    # A fixed order of rows within fixed partitions, whose numbers are the workers' ranks.
     rows = labelled.select("transaction_id", F.col("fraud").cast("double").alias("label"), *FEATURES)
     rows = rows.repartition(workers, "transaction_id").sortWithinPartitions("transaction_id")
     estimator = SparkXGBClassifier(

@@ -24,6 +24,7 @@ from securecart.fraud.model import (
     code_version,
     fit,
     with_margins,
+    workers_for,
 )
 
 
@@ -74,16 +75,19 @@ def review_threshold(margins: DataFrame, calibration: Calibration, review: Revie
     return min(1.0, max(capacity, cost))
 
 
-def train(features: DataFrame, last_day: date, seed: int, review: Review, calibration_days: int = 7) -> Model:
+def train(
+    features: DataFrame, last_day: date, seed: int, review: Review, workers: int = 1, calibration_days: int = 7
+) -> Model:
     """Trains on labelled rows up to ``last_day``; the last ``calibration_days`` calibrate and measure.
 
     Between the two lies the delay of the labels, as between training and use.
 
     Args:
         features: of `features.features`, stored or cached; rows without a label are left out.
+        workers: how many train at once, at most; few rows need fewer (`workers_for`).
 
     Raises:
-        JobError: when a part lacks a class, or a day has no transactions at all.
+        JobError: when a part lacks a class, or the cluster has no room for the workers.
     """
     labelled = features.where("fraud is not null").where(F.col("day") <= F.lit(last_day))
     held_from = last_day - timedelta(days=calibration_days - 1)
@@ -92,7 +96,8 @@ def train(features: DataFrame, last_day: date, seed: int, review: Review, calibr
     held = labelled.where(F.col("day") >= F.lit(held_from))
     genuine, frauds = class_counts(past)
     class_counts(held)
-    booster = fit(past, seed)
+    workers = workers_for(genuine + frauds, workers)
+    booster = fit(past, seed, workers)
     margins = with_margins(held, booster, ("transaction_id", "day", "customer_id", "amount", "fraud")).localCheckpoint()
     calibration = calibrate(margins)
     span = past.agg(F.min("day").alias("first"), F.countDistinct("day").alias("days")).first()
@@ -105,6 +110,7 @@ def train(features: DataFrame, last_day: date, seed: int, review: Review, calibr
         "code_version": version,
         "settings": SETTINGS,
         "seed": seed,
+        "workers": workers,
         "features": list(FEATURES),
         "training": {
             "from": str(span["first"]),
