@@ -2,10 +2,10 @@ import { expect } from "chai";
 import { judgeStack } from "./judge.ts";
 import { type Finding, type Judgement, type Rule, unknown } from "./rule.ts";
 import { rules } from "./rules.ts";
-import { type Base, viewOf, wholeStack } from "./testing.ts";
 import { cases } from "./testing/cases.ts";
 import { changedBy, mutantsOf, subjectsOf } from "./testing/mutants.ts";
 import { removed } from "./testing/mutation.ts";
+import { type Base, viewOf, wholeStack } from "./testing.ts";
 
 const parameters = { "reference-own-account": { trustedAccounts: ["187925254637"] } };
 
@@ -24,7 +24,7 @@ const ruleOf = (id: string): Rule => {
 
 /** Properties by which one thing names another: whatever the name will be, there is one. */
 const names =
-  /(kms\w*Key\w*|KeyId|KeyArn|sourceArn|sourceAccount|authorizerId|requestValidatorId|subnetId|targetBucket|logDestination|destinationArn|format|[dD]eadLetterConfig|destinationConfig|securityConfiguration|accessLogSettings|physicalConnectionRequirements|finalSnapshotIdentifier|dimensions\.StateMachineArn|name)$/;
+  /(kms\w*Key\w*|KeyId|KeyArn|sourceArn|sourceAccount|authorizerId|requestValidatorId|subnetId|targetBucket|logDestination|destinationArn|format|[dD]eadLetterConfig|destinationConfig|securityConfiguration|accessLogSettings|physicalConnectionRequirements|referencedSecurityGroupId|finalSnapshotIdentifier|dimensions\.StateMachineArn|name)$/;
 
 /** Rules that look through every text of a stack for what must not be there: the rest is other rules' to judge. */
 const scans = new Set([

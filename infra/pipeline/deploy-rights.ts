@@ -150,7 +150,6 @@ export function deploymentStatements(
       {
         sid: "TaggedKeys",
         actions: [
-          "kms:CreateGrant",
           "kms:Decrypt",
           "kms:DescribeKey",
           "kms:EnableKeyRotation",
@@ -164,6 +163,16 @@ export function deploymentStatements(
         ],
         resources: [arns.regional("kms", "key/*")],
         conditions: { StringEquals: { "aws:ResourceTag/pipeline": name } },
+      },
+      {
+        // Tables, functions and the warehouse take grants for themselves; nobody else gets one.
+        sid: "GrantsForServices",
+        actions: ["kms:CreateGrant"],
+        resources: [arns.regional("kms", "key/*")],
+        conditions: {
+          StringEquals: { "aws:ResourceTag/pipeline": name },
+          Bool: { "kms:GrantIsForAWSResource": "true" },
+        },
       },
       {
         sid: "CreateTaggedKeys",

@@ -8,6 +8,8 @@ export interface Action {
   readonly name: string;
   /** True when the action changes who may do what. */
   readonly managesPermissions: boolean;
+  /** True when the action changes nothing. */
+  readonly readOnly: boolean;
   /** True when the action knows no resources, so that `*` is all a policy can say. */
   readonly wildcardOnly: boolean;
 }
@@ -42,6 +44,7 @@ function actionsOfService(name: string): ReadonlyMap<string, Action> {
       {
         name: `${service}:${action}`,
         managesPermissions: accessLevel.includes("Permissions management"),
+        readOnly: accessLevel === "Read" || accessLevel === "List",
         wildcardOnly: resourceTypes.length === 0,
       },
     ]),

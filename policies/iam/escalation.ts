@@ -1,5 +1,8 @@
 /** Ways for a role to get more than it was given, over the union of its policies. */
+
+import type { Reader } from "../reader.ts";
 import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
+import type { StackView } from "../stack.ts";
 import { actionNamed, matches } from "./actions.ts";
 import type { PolicyStatement } from "./document.ts";
 import {
@@ -14,8 +17,6 @@ import {
   trustOf,
   unionOf,
 } from "./union.ts";
-import type { Reader } from "../reader.ts";
-import type { StackView } from "../stack.ts";
 
 /** A set of actions that together give another role's rights, or rights to one's own. */
 export interface Path {

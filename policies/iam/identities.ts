@@ -1,5 +1,6 @@
 /** Rules on identities: users, managed policies, boundaries, who shares a role. */
 import { type Check, notApplicable, type Rule } from "../rule.ts";
+import { hasWildcard } from "./actions.ts";
 import {
   boundaryOf,
   isDeployer,
@@ -74,6 +75,35 @@ const boundaryHolds: Check = (policy, stack) => {
           message: `statement ${statement.id} of the boundary allows ${action}`,
         })),
     );
+};
+
+/** Where what a boundary allows on everything must stay, by the key that says so. */
+const places = [
+  ["aws:resourceaccount", "resources of any account"],
+  ["aws:requestedregion", "any region"],
+] as const;
+
+/** What a boundary allows on everything is within an account and a region; IfExists, since not every service tells. */
+const boundaryStays: Check = (policy, stack) => {
+  if (!onlyBounds(policy, stack)) return notApplicable;
+  return ownStatements(policy)
+    .filter(
+      ({ effect, resources, notResources }) =>
+        effect === "Allow" && (resources.includes("*") || notResources.length > 0),
+    )
+    .flatMap((statement) => {
+      const keys = Object.entries(statement.conditions).flatMap(([operator, own]) =>
+        /Not/i.test(operator)
+          ? []
+          : Object.entries(own).flatMap(([key, values]) => (values.some(hasWildcard) ? [] : [key])),
+      );
+      return places
+        .filter(([key]) => !keys.includes(key))
+        .map(([key, what]) => ({
+          detail: `Condition::${statement.id}::${key}`,
+          message: `statement ${statement.id} of the boundary reaches ${what}: no condition on ${key}`,
+        }));
+    });
 };
 
 const workloadTypes: Readonly<Record<string, string>> = {
@@ -164,6 +194,18 @@ export const identityRules: readonly Rule[] = [
     link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-delegate",
     types: [policyType],
     checks: [boundaryHolds],
+  },
+  {
+    ...base,
+    id: "iam-boundary-own-account",
+    title: "What a boundary allows on every resource stays within one account and region",
+    severity: "medium",
+    level: "mandatory",
+    controls: [{ framework: "none", id: "boundary" }],
+    remedy: "Add conditions on aws:ResourceAccount and aws:RequestedRegion.",
+    link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount",
+    types: [policyType],
+    checks: [boundaryStays],
   },
   {
     ...base,

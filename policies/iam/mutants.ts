@@ -1,6 +1,7 @@
 /** Changes of a sound stack that a rule must notice; what proves that the rules see anything. */
-import type { Resource } from "../rule.ts";
+
 import { isRecord } from "../reader.ts";
+import type { Resource } from "../rule.ts";
 import { roleType } from "./union.ts";
 
 /** One change, and the rule that must find it. */
@@ -40,7 +41,7 @@ const replaced = (resources: readonly Resource[], old: Resource, inputs: Json): 
   resources.map((each) => (each === old ? { ...old, inputs } : each));
 
 /** Gives a role of a service one more policy. */
-function given(
+export function given(
   rule: string,
   what: string,
   statement: Json,
@@ -58,7 +59,7 @@ function given(
   };
 }
 
-const allow = (action: string | string[], on: string | string[] = "*", condition?: Json): Json => ({
+export const allow = (action: string | string[], on: string | string[] = "*", condition?: Json): Json => ({
   Effect: "Allow",
   Action: action,
   Resource: on,
@@ -73,7 +74,12 @@ const parsed = (value: unknown): Json & { Statement: Json[] } => {
 };
 
 /** Changes the first statement of a role's trust policy. */
-function trusted(rule: string, what: string, service: string, edit: (statement: Json) => Json): Mutant {
+export function trusted(
+  rule: string,
+  what: string,
+  service: string,
+  edit: (statement: Json) => Json,
+): Mutant {
   return {
     rule,
     what,
@@ -88,7 +94,7 @@ function trusted(rule: string, what: string, service: string, edit: (statement: 
 }
 
 /** Adds a statement to the policy of the first resource of a type, or changes all of them. */
-function resourcePolicy(
+export function resourcePolicy(
   rule: string,
   what: string,
   type: string,
@@ -109,7 +115,12 @@ function resourcePolicy(
   };
 }
 
-const changed = (rule: string, what: string, service: string, edit: (inputs: Json) => Json): Mutant => ({
+export const changed = (
+  rule: string,
+  what: string,
+  service: string,
+  edit: (inputs: Json) => Json,
+): Mutant => ({
   rule,
   what,
   apply: (resources) => {
@@ -118,16 +129,16 @@ const changed = (rule: string, what: string, service: string, edit: (inputs: Jso
   },
 });
 
-const added = (rule: string, type: string, inputs: Json): Mutant => ({
+export const added = (rule: string, type: string, inputs: Json): Mutant => ({
   rule,
   what: `adds ${type}`,
   apply: (resources) => [...resources, resource(type, "mutant", inputs)],
 });
 
-const own = "arn:aws:iam::444455556666:role/some-role";
-const key = "arn:aws:kms:eu-central-1:444455556666:key/1";
-const secret = "arn:aws:secretsmanager:eu-central-1:444455556666:secret:db-1";
-const bucket = "arn:aws:s3:::some-bucket/*";
+export const own = "arn:aws:iam::444455556666:role/some-role";
+export const key = "arn:aws:kms:eu-central-1:444455556666:key/1";
+export const secret = "arn:aws:secretsmanager:eu-central-1:444455556666:secret:db-1";
+export const bucket = "arn:aws:s3:::some-bucket/*";
 const escalating: readonly (readonly string[])[] = [
   ["iam:PutRolePolicy"],
   ["iam:AttachRolePolicy"],
@@ -188,18 +199,18 @@ const jobRole = (what: string, edit: (inputs: Json) => Json): Mutant => ({
   },
 });
 
-const bucketPolicy = "aws:s3/bucketPolicy:BucketPolicy";
-const keyType = "aws:kms/key:Key";
+export const bucketPolicy = "aws:s3/bucketPolicy:BucketPolicy";
+export const keyType = "aws:kms/key:Key";
 const queuePolicy = "aws:sqs/queuePolicy:QueuePolicy";
 const topicPolicy = "aws:sns/topicPolicy:TopicPolicy";
-const more = (statement: Json) => (statements: Json[]) => [...statements, statement];
+export const more = (statement: Json) => (statements: Json[]) => [...statements, statement];
 const policyTypes: readonly (readonly [string, string])[] = [
   [bucketPolicy, "s3:GetObject"],
   [keyType, "kms:Decrypt"],
   [queuePolicy, "sqs:SendMessage"],
   [topicPolicy, "sns:Publish"],
 ];
-const without =
+export const without =
   (...names: string[]) =>
   (value: Json): Json =>
     Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)));
@@ -272,6 +283,46 @@ export const iamMutants: readonly Mutant[] = [
     "iam-resource-own",
     "any service",
     allow("s3:GetObject", "arn:aws:*:eu-central-1:444455556666:thing"),
+  ),
+  ...["table/*", "table:*"].map((rest) =>
+    given(
+      "iam-resource-own",
+      `every ${rest}`,
+      allow("dynamodb:GetItem", `arn:aws:dynamodb:eu-central-1:444455556666:${rest}`),
+    ),
+  ),
+  given(
+    "iam-resource-own",
+    "every function, by a condition on every function",
+    allow("lambda:InvokeFunction", "arn:aws:lambda:eu-central-1:444455556666:function:*", {
+      ArnLike: { "lambda:FunctionArn": "arn:aws:lambda:eu-central-1:444455556666:function:*" },
+    }),
+  ),
+  ...(
+    [
+      ["kms:PutKeyPolicy", "arn:aws:kms:eu-central-1:444455556666:key/*"],
+      [
+        "redshift-serverless:UpdateWorkgroup",
+        "arn:aws:redshift-serverless:eu-central-1:444455556666:workgroup/*",
+      ],
+      ["apigateway:PATCH", "arn:aws:apigateway:eu-central-1::/restapis/*"],
+      ["emr-serverless:StartJobRun", "arn:aws:emr-serverless:eu-central-1:444455556666:/applications/*"],
+      ["lambda:DeleteEventSourceMapping", "arn:aws:lambda:eu-central-1:444455556666:event-source-mapping:*"],
+    ] as const
+  ).flatMap(([action, on]) => [
+    given("iam-open-id-chosen", `${action} on all`, allow(action, on)),
+    given(
+      "iam-open-id-chosen",
+      `${action} in a region`,
+      allow(action, on, { StringEquals: { "aws:RequestedRegion": "eu-central-1" } }),
+    ),
+  ]),
+  given("iam-grant-for-services", "no condition", allow("kms:CreateGrant", key)),
+  given("iam-grant-for-services", "by kms:*", allow("kms:*", key)),
+  given(
+    "iam-grant-for-services",
+    "a condition that may be missing",
+    allow("kms:CreateGrant", key, { BoolIfExists: { "kms:GrantIsForAWSResource": "true" } }),
   ),
   ...["*", "arn:aws:kms:*:*:key/*", "arn:aws:kms:eu-central-1:444455556666:key/*"].map((on) =>
     given(
@@ -526,6 +577,70 @@ export const iamMutants: readonly Mutant[] = [
     keyType,
     more({ Effect: "Allow", Principal: { Service: "s3.amazonaws.com" }, Action: "*", Resource: "*" }),
   ),
+  resourcePolicy(
+    "iam-resource-policy-no-anyone",
+    "anyone, through a service",
+    keyType,
+    more({
+      Effect: "Allow",
+      Principal: "*",
+      Action: "kms:Decrypt",
+      Resource: "*",
+      Condition: { StringEquals: { "kms:ViaService": "s3.eu-central-1.amazonaws.com" } },
+    }),
+  ),
+  resourcePolicy(
+    "iam-resource-policy-no-anyone",
+    "anyone, from a source in any account",
+    queuePolicy,
+    more({
+      Effect: "Allow",
+      Principal: "*",
+      Action: "sqs:SendMessage",
+      Resource: "*",
+      Condition: { ArnLike: { "aws:SourceArn": "arn:aws:sns:eu-central-1:*:*" } },
+    }),
+  ),
+  resourcePolicy(
+    "iam-resource-policy-service-source",
+    "from a source in any account",
+    queuePolicy,
+    more({
+      Effect: "Allow",
+      Principal: { Service: "sns.amazonaws.com" },
+      Action: "sqs:SendMessage",
+      Resource: "*",
+      Condition: { ArnLike: { "aws:SourceArn": "arn:aws:sns:*:*:*" } },
+    }),
+  ),
+  ...(
+    [
+      ["no condition", undefined],
+      ["the account alone", { StringEquals: { "kms:CallerAccount": "444455556666" } }],
+      ["any role", { ArnLike: { "aws:PrincipalArn": "arn:aws:iam::444455556666:role/*" } }],
+    ] as const
+  ).map(([what, Condition]) =>
+    resourcePolicy(
+      "iam-key-policy-use-limited",
+      what,
+      keyType,
+      more({
+        Effect: "Allow",
+        Principal: { AWS: "arn:aws:iam::444455556666:root" },
+        Action: "kms:Decrypt",
+        Resource: "*",
+        ...(Condition && { Condition }),
+      }),
+    ),
+  ),
+  ...[{ AWS: "arn:aws:iam::444455556666:root" }, { AWS: own }].map((Principal) =>
+    resourcePolicy(
+      "iam-key-policy-grants",
+      `grants by ${Principal.AWS}`,
+      keyType,
+      more({ Effect: "Allow", Principal, Action: ["kms:CreateGrant"], Resource: "*" }),
+    ),
+  ),
   resourcePolicy("iam-key-policy-managed", "the account is not named", keyType, (statements) =>
     statements
       .filter((s) => !JSON.stringify(s).includes(":root"))
@@ -586,6 +701,27 @@ export const iamMutants: readonly Mutant[] = [
           ),
         ),
       ),
+  ),
+  ...(
+    [
+      ["without conditions", undefined],
+      ["in any region", { StringEqualsIfExists: { "aws:ResourceAccount": "444455556666" } }],
+      ["in any account", { StringEqualsIfExists: { "aws:RequestedRegion": "eu-central-1" } }],
+      [
+        "but in one account",
+        {
+          StringNotEquals: { "aws:ResourceAccount": "999999999999" },
+          StringEquals: { "aws:RequestedRegion": "eu-central-1" },
+        },
+      ],
+    ] as const
+  ).map(([what, condition]) =>
+    resourcePolicy(
+      "iam-boundary-own-account",
+      `everything ${what}`,
+      "aws:iam/policy:Policy",
+      more(allow("s3:GetObject", "*", condition)),
+    ),
   ),
   {
     rule: "iam-one-role-per-workload",

@@ -2,9 +2,18 @@
 import { each, type Reader } from "../reader.ts";
 import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
 import type { StackView } from "../stack.ts";
-import type { PolicyStatement } from "./document.ts";
-import { accountOf, actionsOf, namesAnyone, ownStatements, resourceTypes, restrictingKeys } from "./union.ts";
 import { hasWildcard } from "./actions.ts";
+import type { PolicyStatement } from "./document.ts";
+import { grantsOnly } from "./statements.ts";
+import {
+  accountOf,
+  actionsOf,
+  names,
+  namesAnyone,
+  ownStatements,
+  resourceTypes,
+  restrictingKeys,
+} from "./union.ts";
 
 const keyTypes = ["aws:kms/key:Key", "aws:kms/keyPolicy:KeyPolicy"];
 const otherTypes = resourceTypes.filter((type) => !keyTypes.includes(type));
@@ -19,7 +28,10 @@ const allowed =
     );
   };
 
-/** Keys that say for whom a call is made, or who makes it. */
+/**
+ * Keys that say for whom a call is made, or who makes it. kms:ViaService is none of them: it says through what, and
+ * every account goes through the same services.
+ */
 const callerKeys = [
   "aws:principalaccount",
   "aws:principalarn",
@@ -29,11 +41,23 @@ const callerKeys = [
   "aws:sourceowner",
   "aws:sourceorgid",
   "kms:calleraccount",
-  "kms:viaservice",
 ];
+
+/** Whether an ARN stands for things of any account; a bucket's has no account, and one name in the world. */
+const ofAnyAccount = (value: string): boolean => {
+  if (!value.startsWith("arn:")) return hasWildcard(value);
+  const [, , service, , account = "", resource = ""] = value.split(":");
+  return service === "s3" && account === "" ? /^[*?]/.test(resource) : !/^\d{12}$/.test(account);
+};
+
 const limited = (statement: PolicyStatement): boolean => {
   const keys = restrictingKeys(statement);
-  return callerKeys.some((key) => keys.has(key));
+  return callerKeys.some(
+    (key) =>
+      keys.has(key) &&
+      (!key.endsWith("arn") ||
+        !Object.values(statement.conditions).some((own) => own[key]?.some(ofAnyAccount))),
+  );
 };
 
 const notAnyone = allowed((statement) =>
@@ -108,6 +132,37 @@ const keyActions = allowed((statement) => {
     detail: `Action::${action}`,
     message: `statement ${statement.id} allows '${action}' to ${principals.join(", ") || "all but some"}`,
   }));
+});
+
+/** The account itself may hand grants on where its policy leaves all of KMS to IAM; a listed kms:CreateGrant must not. */
+const grantForServices = allowed((statement) =>
+  statement.actions.every((action) => action.toLowerCase() === "kms:*") && statement.notActions.length === 0
+    ? []
+    : grantsOnly(statement),
+);
+
+const keyUses = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"];
+
+/** Whether a statement on a key lets it be used through services, for a context, or by identities with a name. */
+function limitsUse(statement: PolicyStatement): boolean {
+  const keys = restrictingKeys(statement);
+  if ([...keys].some((key) => key === "kms:viaservice" || key.startsWith("kms:encryptioncontext")))
+    return true;
+  const callers = Object.values(statement.conditions).flatMap((own) => own["aws:principalarn"] ?? []);
+  return keys.has("aws:principalarn") && callers.every((arn) => /:(role|user)\/[^*?]/.test(arn));
+}
+
+const useLimited = allowed((statement) => {
+  const principals = statement.principals.AWS ?? [];
+  if (!principals.some(isRoot) || statement.actions.some(hasWildcard)) return [];
+  return keyUses.some((action) => names(statement, action)) && !limitsUse(statement)
+    ? [
+        {
+          detail: `Statement::${statement.id}`,
+          message: `statement ${statement.id} lets every identity of the account use the key that IAM lets`,
+        },
+      ]
+    : [];
 });
 
 /** Without the account in its policy, a key cannot be managed any more: not even by those who made it. */
@@ -190,6 +245,29 @@ export const resourcePolicyRules: readonly Rule[] = [
     link: "https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html",
     types: keyTypes,
     checks: [keyActions],
+  },
+  {
+    ...base,
+    id: "iam-key-policy-use-limited",
+    title: "What a key's policy lists for its account goes through services, or is for roles by name",
+    severity: "low",
+    level: "advisory",
+    controls: [{ framework: "none", id: "kms:ViaService" }],
+    remedy: "Add a condition on kms:ViaService, the encryption context, or aws:PrincipalArn.",
+    link: "https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service",
+    types: keyTypes,
+    checks: [useLimited],
+  },
+  {
+    ...base,
+    id: "iam-key-policy-grants",
+    title: "A key's policy lets grants be made for services alone",
+    severity: "high",
+    controls: [{ framework: "none", id: "kms:GrantIsForAWSResource" }],
+    remedy: "Add a condition Bool on kms:GrantIsForAWSResource to what allows kms:CreateGrant.",
+    link: "https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-grant-is-for-aws-resource",
+    types: keyTypes,
+    checks: [grantForServices],
   },
   {
     ...base,

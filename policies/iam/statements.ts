@@ -113,10 +113,36 @@ const scoped = givenBy((statement) => {
 const noAccount = new Set(["s3", "apigateway"]);
 const noRegion = new Set(["s3", "iam", "cloudfront", "route53", "organizations", "cloudwatch"]);
 
+/** Types whose names are the program's, so that a policy can have their prefix: all of them is more than is needed. */
+const namedByProgram = new Set([
+  "databrew:job",
+  "databrew:recipe",
+  "dynamodb:table",
+  "events:rule",
+  "glue:connection",
+  "glue:crawler",
+  "glue:database",
+  "glue:job",
+  "iam:policy",
+  "iam:role",
+  "kinesis:stream",
+  "lambda:function",
+  "rds:db",
+  "scheduler:schedule",
+  "secretsmanager:secret",
+  "states:stateMachine",
+]);
+
+const anyOfType = (service: string, rest: string): boolean => {
+  const type = rest.match(/^([A-Za-z-]+)[:/]\*$/)?.[1];
+  return type !== undefined && namedByProgram.has(`${service}:${type}`);
+};
+
 const ownResources = givenBy((statement, stack) => {
   const accepted = stack.parameter("accepted");
   const open = Array.isArray(accepted) ? accepted.map(String) : [];
   if (actionsOf(statement).every((action) => open.includes(action))) return [];
+  const chosen = chooses(statement);
   return statement.resources
     .filter((resource) => resource !== "*")
     .flatMap((resource) => {
@@ -130,7 +156,7 @@ const ownResources = givenBy((statement, stack) => {
             ? "the region"
             : !noAccount.has(service) && hasWildcard(account)
               ? "the account"
-              : /^\**$/.test(rest.replace("/", ""))
+              : /^\**$/.test(rest.replace("/", "")) || (anyOfType(service, rest) && !chosen)
                 ? "the resource"
                 : undefined;
       return wild === undefined
@@ -142,6 +168,30 @@ const ownResources = givenBy((statement, stack) => {
             },
           ];
     });
+});
+
+/** All resources of a type whose ids AWS makes up, so that only a condition can choose among them. */
+const namedByAws =
+  /^arn:[^:]*:(kms:[^:]*:[^:]*:key\/|redshift-serverless:[^:]*:[^:]*:(namespace|workgroup)\/|apigateway:[^:]*::\/restapis\/|emr-serverless:[^:]*:[^:]*:\/applications\/|lambda:[^:]*:[^:]*:event-source-mapping:)\*$/;
+
+/** Whether a condition chooses among resources: a key that says more than who calls, with values that name something. */
+function chooses(statement: PolicyStatement): boolean {
+  const keys = [...restrictingKeys(statement)].filter((key) => !weakKeys.has(key));
+  const isOpen = (value: string): boolean => {
+    const [prefix, , service = "", , , ...rest] = value.split(":");
+    return prefix === "arn" && anyOfType(service, rest.join(":"));
+  };
+  return keys.some((key) => !Object.values(statement.conditions).some((own) => own[key]?.some(isOpen)));
+}
+
+const idsChosen = givenBy((statement) => {
+  const open = statement.resources.filter((resource) => namedByAws.test(resource));
+  if (open.length === 0 || chooses(statement)) return [];
+  const changing = actionsOf(statement).filter((name) => actionNamed(name)?.readOnly === false);
+  return changing.map((name) => ({
+    detail: `Action::${name}`,
+    message: `statement ${statement.id} allows ${name} on every ${open.join(", ")}, whosever it is`,
+  }));
 });
 
 const decrypts = ["kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"];
@@ -287,6 +337,20 @@ const deniesNothing = givenBy((statement) =>
   ),
 );
 
+/** A grant hands a key's use on; with this condition to a service for its own resource, and to nobody else. */
+const grantForServices = "kms:grantisforawsresource";
+
+/** What is wrong with statements that let grants on keys be made. */
+export const grantsOnly = (statement: PolicyStatement): readonly Defect[] =>
+  names(statement, "kms:CreateGrant") && !restrictingKeys(statement).has(grantForServices)
+    ? [
+        {
+          detail: `Statement::${statement.id}`,
+          message: `statement ${statement.id} allows kms:CreateGrant for anybody: no kms:GrantIsForAWSResource`,
+        },
+      ]
+    : [];
+
 const assumesExactly = givenBy((statement) =>
   names(statement, "sts:AssumeRole")
     ? statement.resources.filter(hasWildcard).map((resource) => ({
@@ -402,6 +466,19 @@ export const statementRules: readonly Rule[] = [
     },
   },
   {
+    id: "iam-open-id-chosen",
+    title: "Where AWS makes up ids, a tag or another condition chooses what may be changed",
+    category: "least privilege",
+    severity: "high",
+    level: "mandatory",
+    controls: [{ framework: "none", id: "aws:ResourceTag" }],
+    remedy: "Add a condition on aws:ResourceTag, or name the id.",
+    link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html",
+    types: [roleType, ...identityTypes],
+    scope: "stack",
+    checks: [idsChosen],
+  },
+  {
     id: "iam-decrypt-scoped",
     title: "kms:Decrypt is given for keys, never for all keys",
     category: "least privilege",
@@ -429,6 +506,19 @@ export const statementRules: readonly Rule[] = [
     types: [roleType, ...identityTypes],
     scope: "stack",
     checks: [keyThroughService],
+  },
+  {
+    id: "iam-grant-for-services",
+    title: "Grants on a key are made for services, so that nobody hands its use on",
+    category: "least privilege",
+    severity: "high",
+    level: "mandatory",
+    controls: [{ framework: "none", id: "kms:GrantIsForAWSResource" }],
+    remedy: "Add a condition Bool on kms:GrantIsForAWSResource, or leave kms:CreateGrant out.",
+    link: "https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-grant-is-for-aws-resource",
+    types: [roleType, ...identityTypes],
+    scope: "stack",
+    checks: [givenBy(grantsOnly)],
   },
   {
     id: "iam-pass-role-exact",

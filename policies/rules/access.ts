@@ -80,6 +80,34 @@ const passwordDefect = (resource: Reader, ...paths: readonly string[]): string |
   return path && `${path} is set: the password is in the program's state`;
 };
 
+/** What a JSON schema leaves open in a body: further properties, text without end, nothing that must be there. */
+function openInSchema(schema: unknown, path: string): readonly Defect[] {
+  if (!isRecord(schema)) return [];
+  const open: Defect[] = [];
+  const add = (what: string): void => {
+    open.push({ detail: `Schema::${path}`, message: `${path} ${what}` });
+  };
+  if (schema.type === "object" || isRecord(schema.properties)) {
+    if (schema.additionalProperties !== false) add("takes properties that it does not name");
+    if (!Array.isArray(schema.required) || schema.required.length === 0) add("demands no property");
+  }
+  const isBounded = schema.enum !== undefined || schema.format !== undefined;
+  if (schema.type === "string" && !isBounded) {
+    const { maxLength } = schema;
+    if (typeof maxLength !== "number" || maxLength < 1 || maxLength > 8192) {
+      add(
+        `takes text of ${maxLength === undefined ? "any length" : `${maxLength} characters`}; allowed is 1 to 8192`,
+      );
+    }
+  }
+  const inner = isRecord(schema.properties) ? Object.entries(schema.properties) : [];
+  return [
+    ...open,
+    ...inner.flatMap(([name, each]) => openInSchema(each, `${path}.${name}`)),
+    ...openInSchema(schema.items, `${path}[]`),
+  ];
+}
+
 export const access: readonly Rule[] = [
   onStack(
     "reference-own-account",
@@ -384,6 +412,42 @@ export const access: readonly Rule[] = [
     },
     isTrue("validateRequestBody"),
     isTrue("validateRequestParameters"),
+  ),
+  onResource(
+    "apigateway-model-closed",
+    {
+      ...base,
+      severity: "medium",
+      title: "A model says all that a body may hold, and how long its text may be.",
+      controls: controls(),
+      remedy: "Set additionalProperties to false, required, and maxLength of at most 8192 for every text.",
+      link: `${docs}/apigateway/latest/developerguide/models-mappings-models.html`,
+      types: ["aws:apigateway/model:Model"],
+    },
+    (model) => {
+      const schema = model.json("schema");
+      return isRecord(schema) ? openInSchema(schema, "schema") : "schema is not set: every body is valid";
+    },
+  ),
+  onResource(
+    "events-pattern-source",
+    {
+      ...base,
+      severity: "medium",
+      title: "A rule on events names who they come from, so that nobody else can set it off.",
+      controls: controls(),
+      remedy: "Name the source in eventPattern.",
+      link: `${docs}/eventbridge/latest/userguide/eb-event-patterns.html`,
+      types: ["aws:cloudwatch/eventRule:EventRule"],
+    },
+    (rule) => {
+      if (rule.has("scheduleExpression") && !rule.has("eventPattern")) return notApplicable;
+      const pattern = rule.json("eventPattern");
+      const source = isRecord(pattern) ? pattern.source : undefined;
+      return Array.isArray(source) && source.length > 0 && source.every((each) => typeof each === "string")
+        ? undefined
+        : "eventPattern names no source";
+    },
   ),
   onResource(
     "peering-one-account",

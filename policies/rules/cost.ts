@@ -1,7 +1,9 @@
 import { isRecord } from "../reader.ts";
 import { type Check, type Defect, notApplicable, type Rule, stackType, unknown } from "../rule.ts";
 import { controls, docs, isOneOf, isTrue, isWithin, onResource, onStack, outside } from "./checks.ts";
+import { argumentsOf, calls, everyState } from "./definition.ts";
 import { settingsOf } from "./logging.ts";
+import { everyTemplated, templateType } from "./template.ts";
 
 const base = { category: "cost", severity: "medium", level: "mandatory" } as const;
 
@@ -105,13 +107,78 @@ export const cost: readonly Rule[] = [
       severity: "high",
       title: "An EMR Serverless application cannot grow beyond a cap.",
       controls: controls(),
-      remedy: "Set maximumCapacity.cpu and memory within the configured bounds.",
+      remedy: "Set maximumCapacity.cpu, memory and disk within the configured bounds.",
       link: `${docs}/emr/latest/EMR-Serverless-UserGuide/application-capacity.html`,
       types: [emrType],
-      parameters: { mostCpus: 400, mostGigabytes: 3000 },
+      parameters: { mostCpus: 400, mostGigabytes: 3000, mostDiskGigabytes: 20_000 },
     },
     capacity("maximumCapacity.cpu", "mostCpus"),
     capacity("maximumCapacity.memory", "mostGigabytes"),
+    capacity("maximumCapacity.disk", "mostDiskGigabytes"),
+  ),
+  onResource(
+    "emr-serverless-job-timeout",
+    {
+      ...base,
+      title: "A job that a state machine starts on EMR Serverless ends.",
+      controls: controls(),
+      remedy: "Set ExecutionTimeoutMinutes in the Task's arguments: 720 is the default, 0 is for ever.",
+      link: `${docs}/emr/latest/EMR-Serverless-UserGuide/jobs.html`,
+      types: ["aws:sfn/stateMachine:StateMachine"],
+      parameters: { mostMinutes: 480 },
+    },
+    (machine, stack) =>
+      everyState(calls(/emr-?serverless:startJobRun/i), (state) => {
+        const { ExecutionTimeoutMinutes: minutes } = argumentsOf(state);
+        const given = typeof minutes === "number" ? minutes : undefined;
+        return outside("ExecutionTimeoutMinutes", given, 1, Number(stack.parameter("mostMinutes")));
+      })(machine, stack),
+  ),
+  onResource(
+    "sfn-map-concurrency",
+    {
+      ...base,
+      title: "A Map works on a bounded number of items at once.",
+      controls: controls(),
+      remedy: "Set MaxConcurrency: 0, the default, is as many as there are.",
+      link: `${docs}/step-functions/latest/dg/state-map.html`,
+      types: ["aws:sfn/stateMachine:StateMachine"],
+      parameters: { most: 40 },
+    },
+    (machine, stack) =>
+      everyState(
+        ({ Type }) => Type === "Map",
+        ({ MaxConcurrency, MaxConcurrencyPath }) => {
+          // One that is worked out while it runs is the flow's to bound.
+          if (typeof MaxConcurrencyPath === "string" || typeof MaxConcurrency === "string") return undefined;
+          const given = typeof MaxConcurrency === "number" ? MaxConcurrency : undefined;
+          return outside("MaxConcurrency", given, 1, Number(stack.parameter("most")));
+        },
+      )(machine, stack),
+  ),
+  onResource(
+    "databrew-job-bounded",
+    {
+      ...base,
+      title: "A DataBrew job ends, on a bounded number of nodes, after a few tries.",
+      controls: controls(),
+      remedy: "Set Timeout in minutes, MaxCapacity and MaxRetries: 2880, 5 and 0 are the defaults.",
+      link: `${docs}/databrew/latest/dg/jobs.html`,
+      types: [templateType],
+      parameters: { mostMinutes: 480, mostNodes: 10 },
+    },
+    (template, stack) =>
+      everyTemplated("AWS::DataBrew::Job", (job) => {
+        const number = (name: string): number | undefined => {
+          const value = job[name];
+          return typeof value === "number" ? value : undefined;
+        };
+        return (
+          outside("Timeout", number("Timeout"), 1, Number(stack.parameter("mostMinutes"))) ??
+          outside("MaxCapacity", number("MaxCapacity"), 1, Number(stack.parameter("mostNodes"))) ??
+          (job.MaxRetries === undefined ? undefined : outside("MaxRetries", number("MaxRetries"), 0, 2))
+        );
+      })(template, stack),
   ),
   onResource(
     "emr-serverless-auto-stop",
@@ -149,7 +216,7 @@ export const cost: readonly Rule[] = [
       ...base,
       title: "A warehouse's compute in a month has a limit.",
       controls: controls(),
-      remedy: "Add a UsageLimit of type serverless-compute.",
+      remedy: "Add a UsageLimit of type serverless-compute with breachAction emit-metric or deactivate.",
       link: `${docs}/redshift/latest/mgmt/serverless-workgroup-max-rpu.html`,
       types: [workgroupType],
       parameters: { mostRpuHours: 10_000 },
@@ -160,6 +227,15 @@ export const cost: readonly Rule[] = [
         .find((each) => each.text("usageType") === "serverless-compute");
       if (!limit) return "no UsageLimit of type serverless-compute belongs to it";
       return outside("amount", limit.number("amount"), 1, Number(stack.parameter("mostRpuHours")));
+    },
+    (workgroup, stack) => {
+      const limit = stack
+        .attached("aws:redshiftserverless/usageLimit:UsageLimit", "resourceArn", workgroup)
+        .find((each) => each.text("usageType") === "serverless-compute");
+      const action = limit?.text("breachAction");
+      return !limit || action === "emit-metric" || action === "deactivate"
+        ? undefined
+        : `its UsageLimit's breachAction is ${action ?? "not set"}: a line in a log that nobody is told of`;
     },
   ),
   onResource(
@@ -341,6 +417,26 @@ export const cost: readonly Rule[] = [
         return limit > 0 && limit <= most && budget.text("timeUnit") === "MONTHLY" && tells;
       });
       return isGood ? undefined : `no monthly Budget up to ${most} USD tells anybody in time`;
+    },
+    (_, stack) => {
+      const budgets = stack.ofType("aws:budgets/budget:Budget");
+      if (budgets.length === 0) return notApplicable;
+      return budgets.flatMap((budget) =>
+        budget.items("notifications").flatMap((notification): Defect[] => {
+          const { urn } = budget.resource;
+          const hears = ["subscriberSnsTopicArns", "subscriberEmailAddresses"].some(
+            (path) => notification.has(path) && notification.list(path).length > 0,
+          );
+          const threshold = notification.number("threshold") ?? 0;
+          const isReached = notification.text("thresholdType") !== "PERCENTAGE" || threshold <= 200;
+          const message = hears
+            ? `${notification.path}.threshold is ${threshold}; allowed is more than 0, in percent up to 200`
+            : `${notification.path} names nobody who gets it`;
+          return hears && threshold > 0 && isReached
+            ? []
+            : [{ urn, detail: `Notification::${notification.path}`, message }];
+        }),
+      );
     },
   ),
 ];

@@ -16,6 +16,8 @@ import {
   onStack,
   when,
 } from "./checks.ts";
+import { argumentsOf, calls, everyState, valueAt } from "./definition.ts";
+import { everyTemplated, templateType } from "./template.ts";
 
 const category = "encryption at rest";
 const base = { category, severity: "high", level: "mandatory" } as const;
@@ -71,6 +73,10 @@ const withKey = (
     },
     customerKey(path),
   );
+
+/** Whether a value in a document names one key that is not AWS's own. An object refers to another resource. */
+const namesOwnKey = (value: unknown): boolean =>
+  isRecord(value) || (typeof value === "string" && value !== "" && !isAwsKey(value) && !/[*?]/.test(value));
 
 function awsKeysIn(value: unknown, path: string): readonly Defect[] {
   if (value === unknown) return [];
@@ -335,6 +341,64 @@ export const encryptionAtRest: readonly Rule[] = [
     },
     isOneOf("encryptionConfiguration.type", "CUSTOMER_MANAGED_KMS_KEY"),
     customerKey("encryptionConfiguration.kmsKeyId"),
+  ),
+  onResource(
+    "sfn-export-key",
+    {
+      ...base,
+      title: "A table that a state machine exports is encrypted with a customer key.",
+      controls: controls(),
+      remedy: "Set S3SseAlgorithm to KMS and S3SseKmsKeyId in the Task's arguments.",
+      link: `${docs}/amazondynamodb/latest/APIReference/API_ExportTableToPointInTime.html`,
+      types: ["aws:sfn/stateMachine:StateMachine"],
+    },
+    everyState(calls(/:dynamodb:exportTableToPointInTime/), (state) => {
+      const { S3SseAlgorithm, S3SseKmsKeyId } = argumentsOf(state);
+      if (S3SseAlgorithm !== "KMS") return `exports with S3SseAlgorithm ${S3SseAlgorithm ?? "not set"}`;
+      return namesOwnKey(S3SseKmsKeyId)
+        ? undefined
+        : "exports with an S3SseKmsKeyId that is no key of the account";
+    }),
+  ),
+  onResource(
+    "emr-serverless-disk-key",
+    {
+      ...base,
+      title: "The workers' disks of a job that a state machine starts are encrypted with a customer key.",
+      controls: controls(),
+      remedy:
+        "Set ConfigurationOverrides.DiskEncryptionConfiguration.EncryptionKeyArn in the Task's arguments.",
+      link: `${docs}/emr/latest/EMR-Serverless-UserGuide/encryption-disk.html`,
+      types: ["aws:sfn/stateMachine:StateMachine"],
+    },
+    everyState(calls(/emr-?serverless:startJobRun/i), (state) =>
+      namesOwnKey(
+        valueAt(
+          argumentsOf(state),
+          "ConfigurationOverrides",
+          "DiskEncryptionConfiguration",
+          "EncryptionKeyArn",
+        ),
+      )
+        ? undefined
+        : "names no key of the account for the workers' disks",
+    ),
+  ),
+  onResource(
+    "databrew-job-key",
+    {
+      ...base,
+      title: "A DataBrew job encrypts what it writes with a customer key.",
+      controls: controls(),
+      remedy: "Set EncryptionMode to SSE-KMS and EncryptionKeyArn.",
+      link: `${docs}/databrew/latest/dg/encryption-security-configuration.html`,
+      types: [templateType],
+    },
+    everyTemplated("AWS::DataBrew::Job", ({ EncryptionMode, EncryptionKeyArn }) => {
+      if (EncryptionMode !== "SSE-KMS")
+        return `EncryptionMode is ${EncryptionMode ?? "not set"}, not SSE-KMS`;
+      return namesOwnKey(EncryptionKeyArn) ? undefined : "EncryptionKeyArn names no key of the account";
+    }),
   ),
   withKey(
     "redshift-customer-key",

@@ -1,44 +1,13 @@
 import { isRecord, type Reader } from "../reader.ts";
-import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
+import { type Check, notApplicable, type Rule } from "../rule.ts";
 import { controls, docs, isWithin, onResource, onStack, outside } from "./checks.ts";
+import { everyState, isTask, type State } from "./definition.ts";
 
 const base = { category: "failure handling", severity: "medium", level: "mandatory" } as const;
 
 const machineType = "aws:sfn/stateMachine:StateMachine";
 const mappingType = "aws:lambda/eventSourceMapping:EventSourceMapping";
 const queueType = "aws:sqs/queue:Queue";
-
-interface Task {
-  readonly name: string;
-  readonly state: Readonly<Record<string, unknown>>;
-}
-
-/** Every Task of a definition, those in branches and maps included. */
-function tasksOf(states: unknown, within = ""): readonly Task[] {
-  if (!isRecord(states)) return [];
-  return Object.entries(states).flatMap(([key, state]) => {
-    if (!isRecord(state)) return [];
-    const name = `${within}${key}`;
-    const processor = isRecord(state.ItemProcessor) ? state.ItemProcessor : state.Iterator;
-    const branches: unknown[] = Array.isArray(state.Branches) ? state.Branches : [];
-    const inner = [processor, ...branches].flatMap((each) =>
-      isRecord(each) ? tasksOf(each.States, `${name}/`) : [],
-    );
-    return state.Type === "Task" ? [{ name, state }, ...inner] : inner;
-  });
-}
-
-/** Asks every Task of a state machine. */
-const everyTask =
-  (ask: (state: Task["state"]) => string | undefined): Check =>
-  (machine) => {
-    const definition = machine.json("definition");
-    if (!isRecord(definition) || !isRecord(definition.States)) return "definition has no States";
-    return tasksOf(definition.States).flatMap(({ name, state }): Defect[] => {
-      const message = ask(state);
-      return message === undefined ? [] : [{ detail: `State::${name}`, message: `${name} ${message}` }];
-    });
-  };
 
 const machineRule = (id: string, title: string, remedy: string, page: string, check: Check): Rule =>
   onResource(
@@ -54,10 +23,39 @@ const machineRule = (id: string, title: string, remedy: string, page: string, ch
     check,
   );
 
-/** A list with entries, each of which names errors. */
-const handlesErrors = (value: unknown): boolean =>
+/** A retrier that tries again, for errors that it names. */
+const retries = (value: unknown): boolean =>
   Array.isArray(value) &&
-  value.some((each) => isRecord(each) && Array.isArray(each.ErrorEquals) && each.ErrorEquals.length > 0);
+  value.some(
+    (each) =>
+      isRecord(each) &&
+      Array.isArray(each.ErrorEquals) &&
+      each.ErrorEquals.length > 0 &&
+      each.MaxAttempts !== 0,
+  );
+
+/** Fields of a retrier with their bounds and what Step Functions takes where they are left out. */
+const retryBounds = [
+  { field: "MaxAttempts", least: 0, most: 10, byDefault: 3 },
+  { field: "IntervalSeconds", least: 1, most: 900, byDefault: 1 },
+  { field: "BackoffRate", least: 1, most: 10, byDefault: 2 },
+  // Absent is no bound, which so few attempts need not have.
+  { field: "MaxDelaySeconds", least: 1, most: 3600, byDefault: 1 },
+] as const;
+
+/** What is out of bounds in a state's retriers. */
+function unboundedRetry({ Retry }: State): string | undefined {
+  const retriers: unknown[] = Array.isArray(Retry) ? Retry : [];
+  for (const [index, retrier] of retriers.entries()) {
+    for (const { field, least, most, byDefault } of retryBounds) {
+      const value: unknown = isRecord(retrier) ? (retrier[field] ?? byDefault) : undefined;
+      if (typeof value !== "number" || value < least || value > most) {
+        return `has Retry[${index}].${field} ${JSON.stringify(value)}; allowed is ${least} to ${most}`;
+      }
+    }
+  }
+  return undefined;
+}
 
 const catchesAll = (value: unknown): boolean =>
   Array.isArray(value) &&
@@ -193,21 +191,31 @@ export const failureHandling: readonly Rule[] = [
     "Every Task tries again what may pass.",
     "Give the Task a Retry.",
     "concepts-error-handling.html",
-    everyTask((state) => (handlesErrors(state.Retry) ? undefined : "has no Retry")),
+    everyState(isTask, (state) => (retries(state.Retry) ? undefined : "has no Retry that tries again")),
   ),
   machineRule(
     "sfn-task-catch",
-    "Every Task's failure is handled.",
-    "Give the Task a Catch for States.ALL.",
+    "The failure of every Task, Map and Parallel is handled.",
+    "Give the state a Catch for States.ALL.",
     "concepts-error-handling.html",
-    everyTask((state) => (catchesAll(state.Catch) ? undefined : "has no Catch for States.ALL")),
+    everyState(
+      ({ Type }) => Type === "Task" || Type === "Map" || Type === "Parallel",
+      (state) => (catchesAll(state.Catch) ? undefined : "has no Catch for States.ALL"),
+    ),
+  ),
+  machineRule(
+    "sfn-retry-bounded",
+    "A state tries again a few times, with growing pauses that end.",
+    "Set a retrier's MaxAttempts to at most 10, IntervalSeconds to 1 to 900, BackoffRate to 1 to 10, MaxDelaySeconds to at most 3600.",
+    "concepts-error-handling.html",
+    everyState((state) => state.Retry !== undefined, unboundedRetry),
   ),
   machineRule(
     "sfn-task-timeout",
     "Every Task ends.",
     "Give the Task TimeoutSeconds: without, it waits for a year.",
     "sfn-best-practices.html",
-    everyTask((state) => {
+    everyState(isTask, (state) => {
       const seconds = state.TimeoutSeconds ?? state.TimeoutSecondsPath;
       const isBounded =
         typeof seconds === "string" || (typeof seconds === "number" && seconds > 0 && seconds <= 172_800);

@@ -2,6 +2,7 @@ import { each, isRecord, type Reader } from "../reader.ts";
 import { type Check, notApplicable, type Rule } from "../rule.ts";
 import type { StackView } from "../stack.ts";
 import { controls, docs, isOneOf, isTrue, onResource, onStack, outside } from "./checks.ts";
+import { everyTemplated, templateType } from "./template.ts";
 
 const base = { category: "logging and tracing", severity: "medium", level: "mandatory" } as const;
 
@@ -14,6 +15,8 @@ const streamType = "aws:kinesis/stream:Stream";
 const queueType = "aws:sqs/queue:Queue";
 const stageType = "aws:apigateway/stage:Stage";
 const namespaceType = "aws:redshiftserverless/namespace:Namespace";
+const emrType = "aws:emrserverless/application:Application";
+const emrLogging = "monitoringConfiguration.cloudwatchLoggingConfiguration";
 const vpcTypes = ["aws:ec2/vpc:Vpc", "awsx:ec2:Vpc"];
 
 /** Whether an enabled alarm on one of these metrics watches the resource. */
@@ -56,6 +59,12 @@ const alarmRule = (id: string, type: string, what: string, link: string, check: 
     check,
   );
 
+/** The same question to one of several settings. */
+const isTrueOf =
+  (path: string): ((settings: Reader) => string | undefined) =>
+  (settings) =>
+    settings.flag(path) === true ? undefined : `${path} is not true`;
+
 /** A glue argument that Glue takes as set when it is anything but "false". */
 const argument =
   (name: string): Check =>
@@ -67,12 +76,8 @@ const argument =
     return isOn ? undefined : `defaultArguments has ${name} ${value === undefined ? "not set" : "off"}`;
   };
 
-/** Log groups of the stack whose name starts with, or is, one of these. */
-const hasGroup = (stack: StackView, ...names: readonly string[]): boolean =>
-  stack.ofType(logGroupType).some((group) => {
-    const name = group.text("name") ?? "";
-    return names.some((needed) => name === needed || name.startsWith(`${needed}/`));
-  });
+const hasGroup = (stack: StackView, name: string): boolean =>
+  stack.ofType(logGroupType).some((group) => group.text("name") === name);
 
 /** Names of the log groups that AWS would make for a resource, without retention and key, when none is declared. */
 function implicitGroups(resource: Reader, stack: StackView): readonly string[] | undefined {
@@ -81,12 +86,43 @@ function implicitGroups(resource: Reader, stack: StackView): readonly string[] |
   switch (resource.resource.type) {
     case functionType:
       return [resource.text("loggingConfig.logGroup") ?? `/aws/lambda/${name}`];
+    case emrType:
+      return resource.flag(`${emrLogging}.enabled`) === true
+        ? [resource.text(`${emrLogging}.logGroupName`) ?? "/aws/emr-serverless"]
+        : [];
     case namespaceType:
       return resource.texts("logExports").map((log) => `/aws/redshift/${name}/${log}`);
     default:
       return undefined;
   }
 }
+
+const isSpark = (application: Reader): boolean => application.text("type")?.toLowerCase() === "spark";
+
+/** What an access log must tell of each request, by the variables of API Gateway that tell it. */
+const toldOfAccess: readonly (readonly [what: string, variables: RegExp])[] = [
+  ["the request's id", /\$context\.(requestId|extendedRequestId)\b/],
+  ["the time", /\$context\.requestTime(Epoch)?\b/],
+  ["the caller's address", /\$context\.identity\.sourceIp\b/],
+  ["the caller", /\$context\.(identity\.(userArn|user|caller|apiKeyId)|authorizer\.\w+)\b/],
+  ["the method", /\$context\.httpMethod\b/],
+  ["the path", /\$context\.(resourcePath|path)\b/],
+  ["the answer's status", /\$context\.status\b/],
+];
+
+/** Dimensions without which a namespace has no such metric, so that an alarm never fires; `A|B` is either. */
+const neededDimensions: Readonly<Record<string, readonly string[]>> = {
+  "AWS/ApiGateway": ["ApiName|ApiId"],
+  "AWS/EMRServerless": ["ApplicationId", "ApplicationName"],
+  "AWS/Kinesis": ["StreamName"],
+  "AWS/SQS": ["QueueName"],
+  "AWS/States": ["StateMachineArn"],
+  Glue: ["JobName", "JobRunId", "Type"],
+};
+
+/** Metrics that count failures, of which few are too many. */
+const failureMetrics =
+  /^(Errors|Throttles|5XXError|Executions(Failed|TimedOut|Aborted)|DeliveryErrors|DeadLetterErrors|(Read|Write)ProvisionedThroughputExceeded)$/;
 
 export const logging: readonly Rule[] = [
   onStack(
@@ -239,9 +275,10 @@ export const logging: readonly Rule[] = [
       ...base,
       title: "EMR Serverless writes its logs to one place of the account.",
       controls: controls(),
-      remedy: "Set one of s3MonitoringConfiguration.logUri and cloudwatchLoggingConfiguration.enabled.",
+      remedy:
+        "Set one of s3MonitoringConfiguration.logUri and cloudwatchLoggingConfiguration.enabled, with logTypes for driver and executors of Spark.",
       link: `${docs}/emr/latest/EMR-Serverless-UserGuide/logging.html`,
-      types: ["aws:emrserverless/application:Application"],
+      types: [emrType],
     },
     (application) => {
       const bucket = application.has("monitoringConfiguration.s3MonitoringConfiguration.logUri");
@@ -250,6 +287,31 @@ export const logging: readonly Rule[] = [
       if (bucket && group) return "logs go to two places";
       return bucket || group ? undefined : "logs go to no place of the account";
     },
+    (application) => {
+      if (application.flag(`${emrLogging}.enabled`) !== true || !isSpark(application)) return notApplicable;
+      const kept = application
+        .items(`${emrLogging}.logTypes`)
+        .flatMap((type) => type.texts("values").map((value) => `${type.text("name")}/${value}`));
+      return ["SPARK_DRIVER/STDOUT", "SPARK_DRIVER/STDERR", "SPARK_EXECUTOR/STDERR"]
+        .filter((needed) => !kept.includes(needed))
+        .map((needed) => ({ detail: `Log::${needed}`, message: `logTypes has no ${needed}` }));
+    },
+  ),
+  onResource(
+    "databrew-job-logs",
+    {
+      ...base,
+      title: "A DataBrew job logs.",
+      controls: controls(),
+      remedy: "Set LogSubscription to ENABLE.",
+      link: `${docs}/databrew/latest/dg/jobs.html`,
+      types: [templateType],
+    },
+    everyTemplated("AWS::DataBrew::Job", ({ LogSubscription }) =>
+      LogSubscription === "ENABLE"
+        ? undefined
+        : `LogSubscription is ${LogSubscription ?? "not set"}, not ENABLE`,
+    ),
   ),
   onResource(
     "log-retention",
@@ -278,7 +340,7 @@ export const logging: readonly Rule[] = [
       controls: controls(),
       remedy: "Add the LogGroup that the finding names.",
       link: `${docs}/AmazonCloudWatch/latest/logs/Working-with-log-groups-and-streams.html`,
-      types: [functionType, namespaceType, machineType, jobType],
+      types: [functionType, namespaceType, machineType, jobType, emrType],
     },
     (resource, stack) => {
       const { type } = resource.resource;
@@ -306,7 +368,8 @@ export const logging: readonly Rule[] = [
       ...base,
       title: "A stage logs every access.",
       controls: controls("checkov 76", "cdk-nag APIG1"),
-      remedy: "Set accessLogSettings with destinationArn and a format.",
+      remedy:
+        "Set accessLogSettings with destinationArn and a format that tells who asked what, when, from where.",
       link: `${docs}/apigateway/latest/developerguide/set-up-logging.html`,
       types: [stageType],
     },
@@ -314,7 +377,30 @@ export const logging: readonly Rule[] = [
       stage.has("accessLogSettings.destinationArn")
         ? undefined
         : "accessLogSettings.destinationArn is not set",
-    (stage) => (stage.has("accessLogSettings.format") ? undefined : "accessLogSettings.format is not set"),
+    (stage) => {
+      const format = stage.text("accessLogSettings.format");
+      if (format === undefined) return "accessLogSettings.format is not set";
+      return toldOfAccess
+        .filter(([, variables]) => !variables.test(format))
+        .map(([what]) => ({ detail: `Field::${what}`, message: `accessLogSettings.format lacks ${what}` }));
+    },
+  ),
+  onStack(
+    "apigateway-metrics",
+    {
+      ...base,
+      severity: "low",
+      title: "A stage measures each method.",
+      controls: controls(),
+      remedy: "Set metricsEnabled in its MethodSettings for */*.",
+      link: `${docs}/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html`,
+      types: [stageType],
+    },
+    (stage, stack) => {
+      const settings = settingsOf(stage, stack);
+      if (settings.length === 0) return "no MethodSettings for */* belong to the stage";
+      return each(settings, isTrueOf("settings.metricsEnabled"));
+    },
   ),
   onStack(
     "apigateway-execution-logs",
@@ -369,12 +455,28 @@ export const logging: readonly Rule[] = [
     {
       ...base,
       category: "failure handling",
-      title: "An alarm looks at periods that exist.",
+      title: "An alarm looks at periods and at a metric that exist, and takes few failures for too many.",
       controls: controls("FSBP CloudWatch.17"),
       remedy:
-        "Set period to 10, 30 or a multiple of 60 seconds up to a day, evaluationPeriods to at least 1.",
+        "Set period to 10, 30 or a multiple of 60 seconds up to a day, evaluationPeriods to at least 1, the dimensions of the namespace, and for counts of failures a threshold within the configured bound.",
       link: `${docs}/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html`,
       types: [alarmType],
+      parameters: { mostFailures: 100 },
+    },
+    (alarm) => {
+      const namespace = alarm.text("namespace");
+      if (alarm.has("metricQueries") || namespace === undefined) return notApplicable;
+      const given = alarm.fields("dimensions")?.keys ?? [];
+      return (neededDimensions[namespace] ?? [])
+        .filter((needed) => !needed.split("|").some((name) => given.includes(name)))
+        .map((needed) => ({
+          detail: `Dimension::${needed}`,
+          message: `dimensions has no ${needed.replace("|", " or ")}, without which ${namespace} has no such metric`,
+        }));
+    },
+    (alarm, stack) => {
+      if (!failureMetrics.test(alarm.text("metricName") ?? "")) return notApplicable;
+      return outside("threshold", alarm.number("threshold"), 0, Number(stack.parameter("mostFailures")));
     },
     (alarm) => outside("evaluationPeriods", alarm.number("evaluationPeriods"), 1, 100),
     (alarm) => {

@@ -1,3 +1,4 @@
+import { namesAnyone, restrictingKeys } from "../iam/union.ts";
 import { each, type Reader } from "../reader.ts";
 import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
 import type { StackView } from "../stack.ts";
@@ -74,16 +75,59 @@ function selfReferences(group: Reader, stack: StackView): boolean {
   return inline || separate || older;
 }
 
-/** Whether a document allows everything to everybody, without a condition. */
-function isFullAccess(endpoint: Reader): boolean {
+/** Keys by which a policy says whose callers it lets through. */
+const callerKeys = [
+  "aws:principalaccount",
+  "aws:principalarn",
+  "aws:principalorgid",
+  "aws:principalorgpaths",
+];
+
+/** What an endpoint's policy leaves open; one that is not there allows everything to everybody. */
+function openIn(endpoint: Reader): readonly Defect[] {
   const statements = statementsOf(endpoint, "policy");
-  if (statements.length === 0) return true;
-  return statements.some(
-    ({ effect, actions, notActions, resources, conditions }) =>
-      effect === "Allow" &&
-      Object.keys(conditions).length === 0 &&
-      (actions.includes("*") || notActions.length > 0 || resources.includes("*")),
-  );
+  if (statements.length === 0) return [{ message: "its policy is full access, the default" }];
+  return statements
+    .filter(({ effect }) => effect === "Allow")
+    .flatMap((statement): Defect[] => {
+      const detail = `Statement::${statement.id}`;
+      const keys = restrictingKeys(statement);
+      if (statement.notActions.length > 0 || statement.actions.includes("*")) {
+        return [{ detail, message: `statement ${statement.id} lets every action through` }];
+      }
+      return namesAnyone(statement) && !callerKeys.some((key) => keys.has(key))
+        ? [{ detail, message: `statement ${statement.id} lets callers of any account through` }]
+        : [];
+    });
+}
+
+const portTypes = [
+  "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+  "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+  "aws:ec2/securityGroupRule:SecurityGroupRule",
+  groupType,
+];
+
+/** Whether a rule is between members of its own group. */
+function isWithinGroup(rule: Reader): boolean {
+  if (rule.flag("self") === true) return true;
+  const [own, other] = ["securityGroupId", "referencedSecurityGroupId"];
+  if (!rule.has(other)) return false;
+  if (rule.isKnown(own) && rule.isKnown(other)) return rule.text(own) === rule.text(other);
+  const sources = rule.sources(other);
+  return sources.length > 0 && sources.join() === rule.sources(own).join();
+}
+
+/** More ports than a rule may open, outside its own group. */
+function widePorts(rule: Reader, most: number): string | undefined {
+  const protocol = rule.text("ipProtocol") ?? rule.text("protocol");
+  if (protocol === undefined || !/^(tcp|udp|6|17|-1)$/i.test(protocol) || isWithinGroup(rule))
+    return undefined;
+  const [from, to] = [rule.number("fromPort"), rule.number("toPort")];
+  if (protocol === "-1" || from === undefined || to === undefined) return "all ports are open";
+  return to - from + 1 > most || from < 1
+    ? `ports ${from} to ${to} are open; allowed are ${most}`
+    : undefined;
 }
 
 export const privateNetwork: readonly Rule[] = [
@@ -395,6 +439,50 @@ export const privateNetwork: readonly Rule[] = [
     (rule) => (rule.text("ipProtocol") === "-1" ? "ipProtocol is -1, all of them" : undefined),
   ),
   onStack(
+    "security-group-narrow-ports",
+    {
+      ...base,
+      severity: "medium",
+      title: "A rule opens few ports, but between members of one group.",
+      controls: controls("cdk-nag EC27"),
+      remedy: "Set fromPort and toPort to the port in use.",
+      link: `${docs}/vpc/latest/userguide/security-group-rules.html`,
+      types: portTypes,
+      parameters: { mostPorts: 10 },
+    },
+    (resource, stack) => {
+      const most = Number(stack.parameter("mostPorts"));
+      if (resource.resource.type !== groupType) return widePorts(resource, most);
+      return each(
+        ["ingress", "egress"].flatMap((direction) => resource.items(direction)),
+        (rule) => {
+          const message = widePorts(rule, most);
+          return message && { detail: `Rule::${rule.path}`, message };
+        },
+      );
+    },
+  ),
+  onResource(
+    "apigateway-endpoint-type",
+    {
+      ...base,
+      severity: "low",
+      title: "An API stands in its region or in a VPC, not behind a network of edges.",
+      controls: controls(),
+      remedy: "Set endpointConfiguration.types to REGIONAL or PRIVATE: EDGE is the default.",
+      link: `${docs}/apigateway/latest/developerguide/api-gateway-api-endpoint-types.html`,
+      types: ["aws:apigateway/restApi:RestApi"],
+    },
+    (api) => {
+      const path = "endpointConfiguration.types";
+      const given = api.raw(path);
+      const type = Array.isArray(given) ? api.texts(path)[0] : api.text(path);
+      return type === "REGIONAL" || type === "PRIVATE"
+        ? undefined
+        : `${path} is ${type ?? "not set"}, not REGIONAL or PRIVATE`;
+    },
+  ),
+  onStack(
     "vpc-needed-endpoints",
     {
       ...base,
@@ -448,13 +536,13 @@ export const privateNetwork: readonly Rule[] = [
       ...base,
       level: "prod",
       severity: "medium",
-      title: "An endpoint lets through less than everything.",
+      title: "An endpoint lets through the actions in use, for callers of the account.",
       controls: controls(),
-      remedy: "Give it a policy with the actions and resources in use, or with aws:PrincipalAccount.",
+      remedy: "Give it a policy with the actions in use and a condition on aws:PrincipalAccount.",
       link: `${docs}/vpc/latest/privatelink/vpc-endpoints-access.html`,
       types: [endpointType],
     },
-    (endpoint) => (isFullAccess(endpoint) ? "its policy is full access, the default" : undefined),
+    openIn,
   ),
   onStack(
     "vpc-no-internet-route",

@@ -71,6 +71,57 @@ const tasks = (name: string, edit: (state: Record<string, unknown>) => Record<st
   return new From(name, edited(walk));
 };
 
+/** Every state of a type changed. */
+const states = (type: string, name: string, edit: (state: Record<string, unknown>) => unknown): From => {
+  const walk = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(walk);
+    if (!isRecord(value)) return value;
+    const inner = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, walk(item)]));
+    return inner.Type === type ? edit(inner) : inner;
+  };
+  return new From(name, edited(walk));
+};
+
+/** What Tasks that call an action give it, changed. */
+const calling = (
+  action: string,
+  name: string,
+  edit: (given: Record<string, unknown>) => Record<string, unknown>,
+): From =>
+  tasks(name, (state) =>
+    String(state.Resource).includes(action) && isRecord(state.Arguments)
+      ? { ...state, Arguments: edit({ ...state.Arguments }) }
+      : state,
+  );
+
+/** Every retrier changed. */
+const retriers = (name: string, field: string, value: unknown): From =>
+  tasks(name, (state) => ({
+    ...state,
+    Retry: [state.Retry].flat().map((each) => (isRecord(each) ? { ...each, [field]: value } : each)),
+  }));
+
+/** The properties of a templated DataBrew job changed. */
+const recipeJob = (name: string, edit: (job: Record<string, unknown>) => Record<string, unknown>): From =>
+  new From(
+    name,
+    edited((template) => ({
+      ...template,
+      Resources: Object.fromEntries(
+        Object.entries(isRecord(template.Resources) ? template.Resources : {}).map(([key, each]) => [
+          key,
+          isRecord(each) && isRecord(each.Properties)
+            ? { ...each, Properties: edit({ ...each.Properties }) }
+            : each,
+        ]),
+      ),
+    })),
+  );
+
+/** A JSON schema changed. */
+const schema = (name: string, edit: (schema: Record<string, unknown>) => unknown): From =>
+  new From(name, edited(edit));
+
 const omit = (object: Record<string, unknown>, ...names: readonly string[]): Record<string, unknown> =>
   Object.fromEntries(Object.entries(object).filter(([key]) => !names.includes(key)));
 
@@ -85,6 +136,11 @@ const isNotLogs: Case["only"] = ({ name }) => !name.endsWith("-logs");
 const isJdbc: Case["only"] = ({ inputs }) => inputs.connectionType === "JDBC";
 const isBatchJob: Case["only"] = ({ inputs }) =>
   isRecord(inputs.command) && inputs.command.name === "glueetl";
+const isRecipeJob: Case["only"] = ({ inputs }) => String(inputs.templateBody).includes("AWS::DataBrew::Job");
+const isPattern: Case["only"] = ({ inputs }) => inputs.eventPattern !== undefined;
+const isAcross: Case["only"] = ({ inputs }) =>
+  inputs.ipProtocol === "tcp" && inputs.securityGroupId !== inputs.referencedSecurityGroupId;
+const ofFailures: Case["only"] = ({ inputs }) => inputs.metricName === "Errors";
 const isStreamMapping: Case["only"] = ({ inputs }) => /:kinesis:/.test(String(inputs.eventSourceArn));
 
 const bucket = "aws:s3/bucket:Bucket";
@@ -130,6 +186,8 @@ const defaultGroup = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup";
 const vpc = "awsx:ec2:Vpc";
 const cloudformation = "aws:cloudformation/stack:Stack";
 const budget = "aws:budgets/budget:Budget";
+const api = "aws:apigateway/restApi:RestApi";
+const model = "aws:apigateway/model:Model";
 
 /** What a key reference must not be. */
 const noKey = [removed, "", "alias/aws/s3", "arn:aws:kms:eu-central-1:444455556666:alias/aws/sns"];
@@ -268,6 +326,47 @@ export const cases: readonly Case[] = [
   at("sfn-customer-key", machine, "encryptionConfiguration", [removed, {}]),
   at("sfn-customer-key", machine, "encryptionConfiguration.type", ["AWS_OWNED_KEY"]),
   at("sfn-customer-key", machine, "encryptionConfiguration.kmsKeyId", noKey, ownKey),
+  at("sfn-export-key", machine, "definition", [
+    ...["S3SseAlgorithm", "S3SseKmsKeyId"].map((field) =>
+      calling("exportTableToPointInTime", `no ${field}`, (given) => omit(given, field)),
+    ),
+    calling("exportTableToPointInTime", "S3's own key", (given) => ({ ...given, S3SseAlgorithm: "AES256" })),
+    calling("exportTableToPointInTime", "any key", (given) => ({
+      ...given,
+      S3SseKmsKeyId: "arn:aws:kms:eu:1:*",
+    })),
+    "x",
+  ]),
+  at("emr-serverless-disk-key", machine, "definition", [
+    calling("startJobRun", "no overrides", (given) => omit(given, "ConfigurationOverrides")),
+    ...["", "alias/aws/ebs", "arn:aws:kms:eu:1:key/*", 7].map((EncryptionKeyArn) =>
+      calling("startJobRun", `key ${EncryptionKeyArn}`, (given) => ({
+        ...given,
+        ConfigurationOverrides: { DiskEncryptionConfiguration: { EncryptionKeyArn } },
+      })),
+    ),
+  ]),
+  at(
+    "databrew-job-key",
+    cloudformation,
+    "templateBody",
+    [
+      ...["EncryptionMode", "EncryptionKeyArn"].map((field) =>
+        recipeJob(`no ${field}`, (job) => omit(job, field)),
+      ),
+      recipeJob("S3's own key", (job) => ({ ...job, EncryptionMode: "SSE-S3" })),
+      recipeJob("AWS's key", (job) => ({ ...job, EncryptionKeyArn: "alias/aws/s3" })),
+      recipeJob("any key", (job) => ({ ...job, EncryptionKeyArn: "arn:aws:kms:eu:1:key/*" })),
+      "{",
+    ],
+    [
+      recipeJob("a key of the template", (job) => ({
+        ...job,
+        EncryptionKeyArn: { "Fn::GetAtt": ["Key", "Arn"] },
+      })),
+    ],
+    isRecipeJob,
+  ),
   at("redshift-customer-key", namespace, "kmsKeyId", [...noKey, "AWS_OWNED_KMS_KEY"], ownKey),
   at("redshift-admin-secret-key", namespace, "adminPasswordSecretKmsKeyId", noKey, ownKey),
   at("dynamodb-customer-key", table, "serverSideEncryption.enabled", notTrue),
@@ -444,6 +543,52 @@ export const cases: readonly Case[] = [
     "validateRequestParameters",
     notTrue,
   ),
+  at(
+    "apigateway-model-closed",
+    model,
+    "schema",
+    [
+      removed,
+      "x",
+      schema("further properties", (own) => omit(own, "additionalProperties")),
+      schema("further properties allowed", (own) => ({ ...own, additionalProperties: true })),
+      schema("nothing required", (own) => omit(own, "required")),
+      schema("an empty list of what is required", (own) => ({ ...own, required: [] })),
+      ...[undefined, 0, 8193].map((maxLength) =>
+        schema(`text up to ${maxLength}`, (own) => ({
+          ...own,
+          properties: {
+            ...(isRecord(own.properties) ? own.properties : {}),
+            x: { type: "string", maxLength },
+          },
+        })),
+      ),
+      schema("an open list", (own) => ({
+        ...own,
+        properties: { x: { type: "array", items: { type: "object", properties: {} } } },
+      })),
+    ],
+    [1, 8192].map((maxLength) =>
+      schema(`text up to ${maxLength}`, (own) => ({
+        ...own,
+        properties: { x: { type: "string", maxLength } },
+      })),
+    ),
+  ),
+  at(
+    "events-pattern-source",
+    eventRule,
+    "eventPattern",
+    [
+      "{}",
+      '{"source":[]}',
+      '{"source":[{"anything-but":"x"}]}',
+      '{"detail-type":["Glue Job State Change"]}',
+      "x",
+    ],
+    ['{"source":["a.b"]}'],
+    isPattern,
+  ),
   at("peering-one-account", "aws:ec2/vpcPeeringConnection:VpcPeeringConnection", "peerOwnerId", [
     "999999999999",
   ]),
@@ -504,6 +649,42 @@ export const cases: readonly Case[] = [
   at("security-group-no-open-egress", group, "egress", [[{ cidrBlocks: ["0.0.0.0/0"] }]]),
   at("security-group-one-protocol", ingress, "ipProtocol", ["-1"], ["tcp", "udp"]),
   at("security-group-one-protocol", egress, "ipProtocol", ["-1"]),
+  at("security-group-narrow-ports", ingress, "toPort", [65_535, 453, removed], [443, 452], isAcross),
+  at(
+    "security-group-narrow-ports",
+    egress,
+    "fromPort",
+    [0, removed],
+    [443],
+    ({ inputs }) => inputs.toPort === 443,
+  ),
+  at("security-group-narrow-ports", egress, "ipProtocol", ["-1"], ["tcp"], isAcross),
+  at(
+    "security-group-narrow-ports",
+    egress,
+    "referencedSecurityGroupId",
+    ["sg-other", removed],
+    [],
+    ({ name }) => name.endsWith("-self"),
+  ),
+  at(
+    "security-group-narrow-ports",
+    group,
+    "egress",
+    [[{ protocol: "tcp", fromPort: 1, toPort: 65_535 }]],
+    [
+      [{ protocol: "tcp", fromPort: 443, toPort: 443 }],
+      [{ protocol: "tcp", fromPort: 0, toPort: 65_535, self: true }],
+      [],
+    ],
+  ),
+  at(
+    "apigateway-endpoint-type",
+    api,
+    "endpointConfiguration",
+    [removed, { types: "EDGE" }, { types: ["EDGE"] }, { types: [] }],
+    [{ types: "PRIVATE" }, { types: ["REGIONAL"] }],
+  ),
   gone("vpc-needed-endpoints", endpoint, ({ name }) => /-(s3|glue|dynamodb|logs)$/.test(name)),
   at("vpc-endpoint-private-dns", endpoint, "privateDnsEnabled", notTrue, [true], isInterface),
   at("vpc-endpoint-private-dns", endpoint, "securityGroupIds", [removed, []], [], isInterface),
@@ -511,7 +692,19 @@ export const cases: readonly Case[] = [
   at("vpc-endpoint-policy", endpoint, "policy", [
     removed,
     '{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}',
+    '{"Statement":{"Effect":"Allow","Principal":"*","NotAction":"s3:PutObject","Resource":"*"}}',
+    '{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}',
+    statements("no condition", (all) => all.map((each) => omit(each, "Condition"))),
   ]),
+  at(
+    "vpc-endpoint-policy",
+    endpoint,
+    "policy",
+    ["x"],
+    [
+      '{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:role/x"},"Action":"s3:GetObject","Resource":"*"}}',
+    ],
+  ),
   at("vpc-no-internet-route", "aws:ec2/route:Route", "destinationCidrBlock", open),
   at("vpc-no-internet-route", "aws:ec2/routeTable:RouteTable", "routes[0].cidrBlock", ["0.0.0.0/0"]),
   at("vpc-no-internet-route", vpc, "natGateways", [
@@ -558,14 +751,38 @@ export const cases: readonly Case[] = [
     [false, removed],
     [true],
   ),
+  at("emr-serverless-logs", emr, "monitoringConfiguration.cloudwatchLoggingConfiguration.logTypes", [
+    removed,
+    [],
+    [{ name: "SPARK_DRIVER", values: ["STDOUT", "STDERR"] }],
+    [{ name: "SPARK_EXECUTOR", values: ["STDERR"] }],
+    "x",
+  ]),
+  at(
+    "databrew-job-logs",
+    cloudformation,
+    "templateBody",
+    [
+      recipeJob("no logs", (job) => omit(job, "LogSubscription")),
+      recipeJob("logs off", (job) => ({ ...job, LogSubscription: "DISABLE" })),
+    ],
+    [],
+    isRecipeJob,
+  ),
   at("log-retention", logGroup, "retentionInDays", [0, 1, 364, 3654, removed, "365"], [365, 3653]),
   gone("log-group-declared", logGroup, ({ name }) => /-(plan|userlog)$/.test(name)),
   at("log-group-declared", machine, "loggingConfiguration.logDestination", [
     "arn:aws:logs:eu-central-1:444455556666:log-group:/another:*",
   ]),
+  at("log-group-declared", emr, "monitoringConfiguration.cloudwatchLoggingConfiguration.logGroupName", [
+    removed,
+    "/another",
+  ]),
   at("apigateway-access-logs", stage, "accessLogSettings", [removed, {}]),
   at("apigateway-access-logs", stage, "accessLogSettings.destinationArn", [removed]),
-  at("apigateway-access-logs", stage, "accessLogSettings.format", [removed, ""]),
+  at("apigateway-access-logs", stage, "accessLogSettings.format", [removed, "", "$context.requestId"]),
+  at("apigateway-metrics", methodSettings, "settings.metricsEnabled", notTrue, [true]),
+  gone("apigateway-metrics", methodSettings),
   at("apigateway-execution-logs", methodSettings, "settings.loggingLevel", ["OFF", removed], ["INFO"]),
   at("apigateway-execution-logs", methodSettings, "settings.dataTraceEnabled", [true], [false, removed]),
   at("apigateway-tracing", stage, "xrayTracingEnabled", notTrue),
@@ -580,6 +797,18 @@ export const cases: readonly Case[] = [
     ({ inputs }) => inputs.metricQueries === undefined,
   ),
   at("alarm-can-fire", alarm, "evaluationPeriods", [0, 101, removed], [1, 100]),
+  at("alarm-can-fire", alarm, "threshold", [-1, 101, removed], [0, 100], ofFailures),
+  ...["AWS/Kinesis", "AWS/SQS", "AWS/States", "AWS/ApiGateway", "AWS/EMRServerless", "Glue"].map(
+    (namespace) =>
+      at(
+        "alarm-can-fire",
+        alarm,
+        "dimensions",
+        [removed, {}],
+        [],
+        ({ inputs }) => inputs.namespace === namespace,
+      ),
+  ),
   gone("lambda-alarm", alarm, ({ name }) => name.endsWith("-plan-errors")),
   at("sfn-alarm", alarm, "dimensions.StateMachineArn", [removed], [], ({ name }) =>
     name.endsWith("workflow-failed"),
@@ -694,13 +923,37 @@ export const cases: readonly Case[] = [
   at("sfn-task-retry", machine, "definition", [
     tasks("no Retry", (state) => omit(state, "Retry")),
     tasks("empty Retry", (state) => ({ ...state, Retry: [] })),
+    retriers("no attempts", "MaxAttempts", 0),
     "x",
     "{}",
   ]),
   at("sfn-task-catch", machine, "definition", [
     tasks("no Catch", (state) => omit(state, "Catch")),
+    states("Map", "no Catch of a Map", (state) => omit(state, "Catch")),
+    states("Parallel", "no Catch of a Parallel", (state) => omit(state, "Catch")),
     tasks("narrow Catch", (state) => ({ ...state, Catch: [{ ErrorEquals: ["States.Timeout"], Next: "x" }] })),
   ]),
+  at(
+    "sfn-retry-bounded",
+    machine,
+    "definition",
+    [
+      retriers("attempts without end", "MaxAttempts", 99_999_999),
+      retriers("11 attempts", "MaxAttempts", 11),
+      retriers("no interval", "IntervalSeconds", 0),
+      retriers("a long interval", "IntervalSeconds", 901),
+      retriers("shrinking pauses", "BackoffRate", 0.5),
+      retriers("exploding pauses", "BackoffRate", 11),
+      retriers("a long pause", "MaxDelaySeconds", 3601),
+      retriers("no number", "MaxAttempts", "3"),
+    ],
+    [
+      retriers("10 attempts", "MaxAttempts", 10),
+      retriers("the longest interval", "IntervalSeconds", 900),
+      retriers("even pauses", "BackoffRate", 1),
+      retriers("defaults", "MaxAttempts", undefined),
+    ],
+  ),
   at("sfn-task-timeout", machine, "definition", [
     tasks("no timeout", (state) => omit(state, "TimeoutSeconds")),
     tasks("timeout 0", (state) => ({ ...state, TimeoutSeconds: 0 })),
@@ -767,11 +1020,64 @@ export const cases: readonly Case[] = [
   at("emr-serverless-capacity", emr, "maximumCapacity.memory", ["3001 GB"], ["3000 GB"]),
   at("emr-serverless-auto-stop", emr, "autoStopConfiguration.enabled", notTrue),
   at("emr-serverless-auto-stop", emr, "autoStopConfiguration.idleTimeoutMinutes", [0, 61, removed], [1, 60]),
+  at("emr-serverless-capacity", emr, "maximumCapacity.disk", ["20001 GB", "0 GB", removed], ["20000 GB"]),
+  at(
+    "emr-serverless-job-timeout",
+    machine,
+    "definition",
+    [undefined, 0, 481, "60"].map((ExecutionTimeoutMinutes) =>
+      calling("startJobRun", `${ExecutionTimeoutMinutes} minutes`, (given) => ({
+        ...given,
+        ExecutionTimeoutMinutes,
+      })),
+    ),
+    [1, 480].map((ExecutionTimeoutMinutes) =>
+      calling("startJobRun", `${ExecutionTimeoutMinutes} minutes`, (given) => ({
+        ...given,
+        ExecutionTimeoutMinutes,
+      })),
+    ),
+  ),
+  at(
+    "sfn-map-concurrency",
+    machine,
+    "definition",
+    [undefined, 0, 41, -1].map((MaxConcurrency) =>
+      states("Map", `${MaxConcurrency} at once`, (state) => ({ ...state, MaxConcurrency })),
+    ),
+    [1, 40, "{% $n %}"].map((MaxConcurrency) =>
+      states("Map", `${MaxConcurrency} at once`, (state) => ({ ...state, MaxConcurrency })),
+    ),
+  ),
+  at(
+    "databrew-job-bounded",
+    cloudformation,
+    "templateBody",
+    [
+      ...[undefined, 0, 481].map((Timeout) =>
+        recipeJob(`timeout ${Timeout}`, (job) => ({ ...job, Timeout })),
+      ),
+      ...[undefined, 0, 11].map((MaxCapacity) =>
+        recipeJob(`${MaxCapacity} nodes`, (job) => ({ ...job, MaxCapacity })),
+      ),
+      ...[3, "many"].map((MaxRetries) =>
+        recipeJob(`${MaxRetries} retries`, (job) => ({ ...job, MaxRetries })),
+      ),
+    ],
+    [
+      recipeJob("the longest timeout", (job) => ({ ...job, Timeout: 480 })),
+      recipeJob("the most nodes", (job) => ({ ...job, MaxCapacity: 10 })),
+      recipeJob("retries by default", (job) => omit(job, "MaxRetries")),
+      recipeJob("two retries", (job) => ({ ...job, MaxRetries: 2 })),
+    ],
+    isRecipeJob,
+  ),
   at("redshift-capacity", workgroup, "maxCapacity", [0, 257, removed], [256]),
   at("redshift-capacity", workgroup, "baseCapacity", [0, 3, 512, removed], [4]),
   gone("redshift-usage-limit", usageLimit),
   at("redshift-usage-limit", usageLimit, "amount", [0, 10_001, removed], [1, 10_000]),
   at("redshift-usage-limit", usageLimit, "usageType", ["cross-region-datasharing"]),
+  at("redshift-usage-limit", usageLimit, "breachAction", ["log", removed], ["emit-metric", "deactivate"]),
   at("redshift-query-timeout", workgroup, "configParameters", [
     [],
     [{ parameterKey: "max_query_execution_time", parameterValue: "0" }],
@@ -804,6 +1110,8 @@ export const cases: readonly Case[] = [
   at("budget-exists", budget, "limitAmount", ["0", "20001", removed, "much"], ["20000"]),
   at("budget-exists", budget, "notifications", [removed, []]),
   at("budget-exists", budget, "timeUnit", ["ANNUALLY"]),
+  at("budget-exists", budget, "notifications[1].threshold", [0, 201, removed], [1, 200]),
+  at("budget-exists", budget, "notifications[1].subscriberSnsTopicArns", [removed, []]),
   // Tagging
   ...["project", "environment", "owner", "cost-center", "managed-by"].map((tag) =>
     at("required-tags", bucket, `tags.${tag}`, [removed, ""]),

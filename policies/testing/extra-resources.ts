@@ -262,6 +262,8 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
     type: "ingress",
     cidrBlocks: ["10.0.0.0/16"],
     protocol: "tcp",
+    fromPort: 443,
+    toPort: 443,
   });
   add("aws:ec2/routeTable:RouteTable", "extra", {
     vpcId: "vpc-1",
