@@ -9,7 +9,7 @@ import type { Partitions } from "../shared/partitions.ts";
 import type { Origin } from "./clean.ts";
 import { csvRecords, HeaderError } from "./csv.ts";
 import { linesOf } from "./lines.ts";
-import { recordReader, Rejected, valuesReader } from "./parse.ts";
+import { Rejected, recordReader, valuesReader } from "./parse.ts";
 import { BatchObjects, type Targets } from "./tables.ts";
 import { type Counts, checkBalance, noCounts, type Outcome, type Transform } from "./transform.ts";
 

@@ -12,18 +12,46 @@ function groupsOf(text: string): number[] {
   });
 }
 
+const dot = 46;
+
+/** The bytes of a plain IPv4 address, which nearly all are; undefined for any other text. */
+function plainIPv4(text: string): Address | undefined {
+  const bytes = [0, 0, 0, 0];
+  let part = 0;
+  let digits = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === dot) {
+      if (digits === 0 || part === 3) return undefined;
+      part += 1;
+      digits = 0;
+      continue;
+    }
+    const value = (bytes[part] ?? 0) * 10 + code - 48;
+    // A second digit after a zero is an octal number to some, and no address to Node.
+    if (code < 48 || code > 57 || value > 255 || (digits > 0 && bytes[part] === 0)) return undefined;
+    bytes[part] = value;
+    digits += 1;
+  }
+  return part === 3 && digits > 0 ? bytes : undefined;
+}
+
 /**
  * The address in a log's text: alone, with a port (`1.2.3.4:80`, `[::1]:80`), with a zone, or the first of a
  * comma-separated list.
  * @returns undefined when there is none
  */
 export function parseAddress(text: string): Address | undefined {
+  return plainIPv4(text) ?? anyAddress(text);
+}
+
+function anyAddress(text: string): Address | undefined {
   let address = text.split(",", 1)[0]?.trim() ?? "";
   const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(address);
   if (bracketed) address = bracketed[1] ?? "";
   else if (/^[\d.]+:\d+$/.test(address)) address = address.slice(0, address.indexOf(":"));
   address = address.replace(/%.*$/, "");
-  if (isIPv4(address)) return address.split(".").map(Number);
+  if (isIPv4(address)) return plainIPv4(address);
   // A load balancer adds the port to an IPv6 address without brackets.
   if (!isIPv6(address)) address = address.replace(/:\d+$/, "");
   if (!isIPv6(address)) return undefined;

@@ -40,5 +40,5 @@ declare module "parquetjs-lite" {
 
   const parquet: { ParquetSchema: typeof ParquetSchema; ParquetWriter: typeof ParquetWriter };
   export default parquet;
-  export type { ParquetSchema, ParquetWriter, Field };
+  export type { Field, ParquetSchema, ParquetWriter };
 }

@@ -1,5 +1,6 @@
 /** A clean record becomes a row of the table: enriched, and protected as the contract's columns say. */
 import type { Column, Contract } from "../../contracts/contract.ts";
+import { remembered } from "./cache.ts";
 import type { Cleaned, Origin } from "./clean.ts";
 import { type Agent, agentOf, type Place, referrerHost } from "./enrich.ts";
 import type { Address } from "./ip.ts";
@@ -64,7 +65,9 @@ const fillers: Readonly<Record<string, (facts: Facts) => Value | Address>> = {
 };
 
 /** What a column's value becomes, as its contract says. */
-function protection({ name, protect }: Column, { hash }: Protector): (value: Value | Address) => Value {
+function protection({ name, protect }: Column, protector: Protector): (value: Value | Address) => Value {
+  // One column's values do not make another's forgotten: there are more addresses than customers.
+  const hash = remembered(protector.hash);
   const text = { hash, redact: name === "query" ? redactedQuery : redacted, truncate: undefined };
   const address = {
     hash: (bytes: Address) => hash(canonical(bytes)),
@@ -96,8 +99,12 @@ export function rowMaker(contract: Contract, tools: RowTools) {
     if (!fill)
       throw new Error(`${contract.file}: nothing fills the column '${name}'; see functions/api-logs/row.ts`);
     const protect = protection(column, tools.protector);
-    const bytes = type.kind === "varchar" || type.kind === "char" ? type.length : undefined;
-    return { fill, protect, bytes };
+    if (type.kind !== "varchar" && type.kind !== "char") return (facts: Facts) => protect(fill(facts));
+    const bytes = type.length;
+    return (facts: Facts) => {
+      const value = protect(fill(facts));
+      return typeof value === "string" ? cut(value, bytes) : value;
+    };
   });
   return (record: Cleaned, origin: Origin, format: string, segment: string | null): Value[] => {
     const facts: Facts = {
@@ -108,10 +115,7 @@ export function rowMaker(contract: Contract, tools: RowTools) {
       agent: agentOf(record.userAgent),
       segment,
     };
-    return columns.map(({ fill, protect, bytes }) => {
-      const value = protect(fill(facts));
-      return bytes !== undefined && typeof value === "string" ? cut(value, bytes) : value;
-    });
+    return columns.map((cell) => cell(facts));
   };
 }
 

@@ -7,13 +7,13 @@ import type {
   KinesisStreamEvent,
   KinesisStreamRecord,
 } from "aws-lambda";
+import type { Contract } from "../../contracts/contract.ts";
 import type { ByteStore } from "../shared/byteStore.ts";
 import type { Partitions } from "../shared/partitions.ts";
 import { linesOf, readable } from "./lines.ts";
-import { recordReader, Rejected } from "./parse.ts";
+import { Rejected, recordReader } from "./parse.ts";
 import { BatchObjects, type Targets } from "./tables.ts";
 import { type Counts, checkBalance, noCounts, type Outcome, type Transform } from "./transform.ts";
-import type { Contract } from "../../contracts/contract.ts";
 
 export interface StreamDeps {
   readonly contract: Contract;

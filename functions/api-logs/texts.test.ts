@@ -1,7 +1,10 @@
+import { isIPv4 } from "node:net";
 import path from "node:path";
 import { expect } from "chai";
+import fc from "fast-check";
 import { contractsDir } from "../../contracts/bundle.ts";
 import { loadContract } from "../../contracts/contract.ts";
+import { parseAddress } from "./ip.ts";
 import { valuesReader } from "./parse.ts";
 import { redacted, redactedQuery, templatedPath } from "./protect.ts";
 import { splitSpaced } from "./spaced.ts";
@@ -34,6 +37,34 @@ describe("API logs: values of a line", () => {
     );
     expect(raw).to.include({ user_agent: "a ü", referrer: "a ü", target: "a%20%C3%BC" });
   });
+});
+
+describe("API logs: addresses", () => {
+  it("of IPv4 are what Node takes for one, digit by digit", () => {
+    const part = fc.oneof(
+      fc.nat(300).map(String),
+      fc.constantFrom("0", "00", "01", "010", "255", "256", "1e1", " 1", "", "-1", "9999999999"),
+    );
+    const texts = fc.array(part, { minLength: 3, maxLength: 5 }).map((parts) => parts.join("."));
+    fc.assert(
+      fc.property(texts, (text) => {
+        const expected = isIPv4(text.trim()) ? text.trim().split(".").map(Number) : undefined;
+        expect(parseAddress(text), text).to.deep.equal(expected);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  for (const [text, bytes] of [
+    ["203.0.113.7:443", [203, 0, 113, 7]],
+    ["203.0.113.7, 10.0.0.1", [203, 0, 113, 7]],
+    ["::ffff:203.0.113.7", [203, 0, 113, 7]],
+    ["[2001:db8::1]:443", [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]],
+    ["unknown", undefined],
+    ["1.2.3.4.5", undefined],
+  ] as const) {
+    it(`read '${text}'`, () => expect(parseAddress(text)).to.deep.equal(bytes));
+  }
 });
 
 describe("API logs: protection of texts", () => {
