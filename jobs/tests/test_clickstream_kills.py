@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,11 +19,13 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from securecart import clickstream
-from tests.click_stream import Stream
+from securecart.stream_progress import NAME
+from tests.click_stream import LANDING, Stream
 from tests.clicks import Record, event, record, shop_data
 
 KILLS = 10
 BATCHES = 30
+#: Made-up events where the public data are not at hand, and how many of those there are.
 EVENTS = 6_000
 LATENESS = timedelta(minutes=119)
 
@@ -30,9 +33,9 @@ Timed = tuple[datetime, dict[str, Any]]
 
 
 def some_events() -> list[Timed]:
-    """The first of the public data; where they are not at hand, made-up ones of the same kind."""
+    """The public data; where they are not at hand, made-up ones of the same kind."""
     if events := shop_data():
-        return events[:EVENTS]
+        return events
     warnings.warn("clickstream-onlineshop.csv is not there: made-up events are used instead", stacklevel=1)
     chance = random.Random(7)
     start = datetime.fromisoformat("2026-03-01T00:00:00+00:00")
@@ -70,27 +73,54 @@ def tables(stream: Stream) -> dict[str, list[dict[str, Any]]]:
     return {name: stream.table(name) for name in clickstream.TABLES}
 
 
-def run_and_kill(stream: Stream, lake_root: Path, scratch: Path, chance: random.Random) -> int:
-    """Runs the job in processes that are killed at random moments. Returns how many were."""
-    killed = 0
+@dataclass(frozen=True)
+class Done:
+    """How far the job is: batches that ended, and the seconds that the last one took (a guess before the first)."""
+
+    batches: int
+    took: float
+
+
+def done(lake_root: Path) -> Done:
+    """What the job says of its progress."""
+    progress = lake_root / LANDING / NAME
+    if not progress.exists():
+        return Done(0, 15)
+    document = json.loads(progress.read_text("utf-8"))
+    started, ended = (datetime.fromisoformat(document[when]) for when in ("started_at", "ended_at"))
+    return Done(int(document["batch_id"][-8:]) + 1, (ended - started).total_seconds())
+
+
+def run_and_kill(stream: Stream, lake_root: Path, scratch: Path, chance: random.Random) -> list[int]:
+    """Runs the job in processes that are killed at random moments, spread over all of its batches.
+
+    Returns:
+        For each kill the batches that had ended by then.
+    """
+    kills: list[int] = []
     command = [sys.executable, str(Path(__file__).with_name("clickstream_process.py")), str(lake_root), str(scratch)]
     command += [*stream.arguments, "--checkpoint", stream.checkpoint, "--compact-every", "7"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    while True:
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert process.stdout is not None
-        if killed < KILLS:
+    for number in range(KILLS + 1):
+        errors = scratch.with_name(f"errors-{number}")
+        with errors.open("w", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            )
+            assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(chance.uniform(0, 9))
-            if process.poll() is None:
+            if number < KILLS:
+                # Somewhere in one batch of this share of them, be the machine fast or slow.
+                batch = chance.randrange(number * BATCHES // KILLS, (number + 1) * BATCHES // KILLS)
+                while (now := done(lake_root)).batches < batch:
+                    assert process.poll() is None, errors.read_text("utf-8")[-3000:]
+                    time.sleep(0.05)
+                time.sleep(chance.uniform(0, now.took))
                 os.killpg(process.pid, signal.SIGKILL)
-                killed += 1
-        _, errors = process.communicate()
-        if process.returncode == 0:
-            return killed
-        assert process.returncode == -signal.SIGKILL, errors[-3000:]
+                kills.append(done(lake_root).batches)
+            process.communicate()
+        assert process.returncode == (-signal.SIGKILL if number < KILLS else 0), errors.read_text("utf-8")[-3000:]
+    return kills
 
 
 @pytest.mark.slow
@@ -106,7 +136,8 @@ def test_displaced_repeated_and_killed_the_tables_are_identical(
     chance = random.Random(20261122)
     stream = Stream(spark, lake_root, bundle_uri, "killed")
     send_in_pieces(stream, displaced(events, LATENESS, 0.2, chance), BATCHES, chance)
-    killed = run_and_kill(stream, lake_root, tmp_path / "scratch", chance)
+    kills = run_and_kill(stream, lake_root, tmp_path / "scratch", chance)
+    print(f"killed after so many batches: {kills}")
     totals = stream.run()
     found = tables(stream)
     for name in clickstream.TABLES:
@@ -114,14 +145,15 @@ def test_displaced_repeated_and_killed_the_tables_are_identical(
     assert totals.accepted == len(events)
     assert totals.deduplicated == {"same_event": round(len(events) * 0.2)}
     assert totals.quarantined == {}
-    assert killed == KILLS
+    assert len(kills) == KILLS
+    assert len(set(kills)) > KILLS // 2, "kills at one and the same place show little"
 
 
 @pytest.mark.slow
 def test_displaced_beyond_the_watermark_the_counts_add_up(
     spark: SparkSession, lake_root: Path, bundle_uri: str
 ) -> None:
-    events = some_events()[:1_500]
+    events = some_events()
     chance = random.Random(3)
     stream = Stream(spark, lake_root, bundle_uri, "late")
     records = displaced(events, LATENESS * 2, 0, chance)
@@ -135,3 +167,4 @@ def test_displaced_beyond_the_watermark_the_counts_add_up(
     assert totals.accepted == len(events) - len(late) > 0
     raw = stream.spark.read.parquet("s3://securecart-local-quarantine/records/dataset=clickstream/").collect()
     assert late <= {row["record_key"] for row in raw if row["reason"] == "LATE"}
+    print(f"{len(records)} received = {totals.accepted} accepted + {len(late)} late")
