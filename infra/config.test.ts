@@ -66,6 +66,27 @@ describe("stack configuration", () => {
       /from 0 to 3/,
       /config set/,
     ],
+    [
+      "more tags than an object in S3 takes",
+      { tags: Object.fromEntries(["a", "b", "c", "d", "e", "f", "g"].map((key) => [key, "x"])) },
+      "tags",
+      /at most six/,
+      /config set/,
+    ],
+    [
+      "a tag's value that S3 refuses",
+      { tags: { owner: "data & co" } },
+      "tags.owner",
+      /digits, spaces/,
+      /config set/,
+    ],
+    [
+      "a tag that AWS keeps for itself",
+      { tags: { "aws:owner": "x" } },
+      "tags.aws:owner",
+      /no aws: before it/,
+      /config set/,
+    ],
     ["text for a switch", { protectData: "maybe" }, "protectData", /true or false/, /config set/],
     [
       "a retention that CloudWatch lacks",

@@ -102,10 +102,20 @@ const groups = {
   protectData: on,
   /** The second of two settings that let data go: the stack's full name, for example `securecart-dev`. */
   destroyDataOf: z.string().describe("the name of the component whose data may be deleted").optional(),
-  /** Tags beside those the program sets (`project`, `environment`, `managed-by`). */
+  /** Tags beside the four that the program sets (`project`, `pipeline`, `environment`, `managed-by`). */
   tags: z
-    .record(z.string().regex(/^[\w .:/=+@-]{1,128}$/), z.string().max(256))
-    .describe("a map of tag names (at most 128 characters) to values (at most 256)")
+    .record(
+      z.string().regex(/^(?!aws:)[\w .:/=+@-]{1,128}$/),
+      z
+        .string()
+        .regex(/^[\p{L}\p{N}\p{Zs}_.:/=+@-]{0,256}$/u)
+        .describe("at most 256 letters, digits, spaces and _ . : / = + @ -"),
+    )
+    .refine((tags) => Object.keys(tags).length <= 6)
+    .describe(
+      "a map of at most six tag names to values (an object in S3 takes ten, four of which the program sets); a name has " +
+        "at most 128 letters, digits, spaces and _ . : / = + @ -, and no aws: before it",
+    )
     .default({}),
   /** Directories and files of contracts, relative to the repository. */
   contracts: z
@@ -296,6 +306,8 @@ const groups = {
         .regex(/^[\w.-]+\/[\w.-]+$/)
         .describe("owner/name of a GitHub repository"),
       githubEnvironment: z.string().min(1).describe("the name of a GitHub environment"),
+      /** Where the account's trust in GitHub's tokens comes from, which it can have once; with accountBaseline adopt it is found too. */
+      provider: oneOf(["create", "adopt"]).default("create"),
     })
     .optional(),
 };
@@ -389,7 +401,10 @@ function toProblems(issue: z.core.$ZodIssue, raw: unknown, namespace: string): P
     {
       key,
       value: at(raw, issue.path),
-      allowed: description(schemaAt(issue.path)) ?? issue.message,
+      // A name that a map refuses is none of its values.
+      allowed:
+        description(schemaAt(issue.code === "invalid_key" ? issue.path.slice(0, -1) : issue.path)) ??
+        issue.message,
       remedy: setCommand(key),
     },
   ];

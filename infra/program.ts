@@ -204,6 +204,7 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
       deploy: config.deploy && {
         repository: config.deploy.repository,
         environment: config.deploy.githubEnvironment,
+        provider: config.deploy.provider,
       },
     },
     { providers: { aws: provider } },

@@ -117,6 +117,16 @@ const byType: Readonly<Record<string, Compute>> = {
     const url = `https://sqs.${at.place.region}.amazonaws.com/${at.place.accountId}/${state.id}`;
     return { id: url, outputs: { ...state.outputs, url } };
   },
+  "aws:apigateway/restApi:RestApi": ({ urn, place: { partition, region, accountId } }) => {
+    const id = hex(urn, 10);
+    return {
+      id,
+      outputs: {
+        rootResourceId: hex(`${urn}/`, 10),
+        executionArn: `arn:${partition}:execute-api:${region}:${accountId}:${id}`,
+      },
+    };
+  },
   "aws:lambda/function:Function": (at) => {
     const state = named("lambda", "function:")(at);
     const { partition, region } = at.place;

@@ -11,6 +11,8 @@ export interface AccountBaselineArgs {
   readonly dataKeyArn: pulumi.Input<string>;
   /** Upper limit of the role made here. */
   readonly permissionsBoundary?: pulumi.Input<string> | undefined;
+  /** `adopt` where the account trusts GitHub's tokens already, which it can only once. @default "create" */
+  readonly githubProvider?: "create" | "adopt" | undefined;
 }
 
 /**
@@ -53,13 +55,16 @@ export class AccountBaseline extends pulumi.ComponentResource {
         },
         { parent: this, dependsOn: [catalogRole] },
       );
+      this.apiLogging = logApis(name, args, this);
+    }
+    if (args.mode === "create" && (args.githubProvider ?? "create") === "create") {
       const provider = new aws.iam.OpenIdConnectProvider(
         `${name}-github`,
         { url: `https://${issuer}`, clientIdLists: ["sts.amazonaws.com"] },
+        // Others may have come to rely on it.
         { parent: this, retainOnDelete: true },
       );
       this.githubProviderArn = provider.arn;
-      this.apiLogging = logApis(name, args, this);
     } else {
       this.githubProviderArn = arns.iam(`oidc-provider/${issuer}`);
     }

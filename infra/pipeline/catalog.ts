@@ -184,7 +184,8 @@ export class Catalog extends pulumi.ComponentResource {
           tableName: resource.name,
           partitionIndex: { indexName: "partitions", keys: table.partitionKeys.map((key) => key.name) },
         },
-        { parent },
+        // Its name is given, and the table has no second one by it.
+        { parent, deleteBeforeReplace: true },
       );
     }
   }

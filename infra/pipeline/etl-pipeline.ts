@@ -2,13 +2,13 @@ import type * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Contract } from "../../contracts/contract.ts";
 import { requestModel } from "../../functions/api-ingestion/model.ts";
+import { deploymentBundles } from "../deployment/bundles.ts";
 import { createFailureQueue } from "../lib/failure-queue.ts";
 import { complete, given } from "../lib/given.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import type { FunctionDefaults } from "../lib/private-function.ts";
 import type { DataSafety } from "../lib/retention.ts";
-import { type Artifact, bundleFunctions, type BundleSpec, sha256 } from "../package/artifacts.ts";
-import { deploymentBundles } from "../deployment/bundles.ts";
+import { type Artifact, type BundleSpec, bundleFunctions, sha256 } from "../package/artifacts.ts";
 import { Access, Boundary } from "./access.ts";
 import { AccountBaseline } from "./account-baseline.ts";
 import {
@@ -24,10 +24,10 @@ import { Encryption } from "./encryption.ts";
 import { Fraud, type FraudArgs, type FraudSize, fraudServices, scoresContract } from "./fraud.ts";
 import {
   bundleSpecOf,
-  functionFolders,
   type FunctionName,
-  functionNames,
   Functions,
+  functionFolders,
+  functionNames,
   functionServices,
   handlerOf,
 } from "./functions.ts";
@@ -38,7 +38,7 @@ import {
   ingestionServices,
   redriveBundle,
 } from "./ingestion.ts";
-import { type JobName, jobNames, jobs, type JobSpec, scriptOf, type StreamName } from "./jobs.ts";
+import { type JobName, type JobSpec, jobNames, jobs, type StreamName, scriptOf } from "./jobs.ts";
 import { Lake, type LakeRetention } from "./lake.ts";
 import { LakeMigration, lakeMigrationServices } from "./lake-migration.ts";
 import { Ledger } from "./ledger.ts";
@@ -47,7 +47,7 @@ import { Monitoring } from "./monitoring.ts";
 import { type AdoptedVpc, Network, type NetworkArgs, type PrivateServices } from "./network.ts";
 import { type Partner, PartnerPull, partnerPullBundle } from "./partner-pull.ts";
 import { RestApi, type RestApiArgs } from "./rest-api.ts";
-import { type MysqlSource, Sources, sourceTables, streamFolders, type StreamSize } from "./sources.ts";
+import { type MysqlSource, Sources, type StreamSize, sourceTables, streamFolders } from "./sources.ts";
 import { Stream, streamServices } from "./stream.ts";
 import { Warehouse, type WarehouseArgs, warehouseServices } from "./warehouse.ts";
 import { Workflow, type WorkflowArgs, type WorkflowJob } from "./workflow.ts";
@@ -140,7 +140,12 @@ export interface EtlPipelineArgs {
   /** Account-wide settings: made by one stack of an account, adopted by the others. @default "adopt" */
   readonly accountBaseline?: "create" | "adopt";
   readonly deploy?:
-    | { readonly repository: pulumi.Input<string>; readonly environment: pulumi.Input<string> }
+    | {
+        readonly repository: pulumi.Input<string>;
+        readonly environment: pulumi.Input<string>;
+        /** `adopt` where the account trusts GitHub's tokens already. @default "create" */
+        readonly provider?: "create" | "adopt";
+      }
     | undefined;
   /** Overrides of single child resources, by part. */
   readonly transform?: {
@@ -335,6 +340,7 @@ export class EtlPipeline extends pulumi.ComponentResource {
           mode: args.accountBaseline ?? "adopt",
           dataKeyArn: keys.dataKeyArn,
           permissionsBoundary,
+          githubProvider: args.deploy?.provider,
         },
         { parent },
       );

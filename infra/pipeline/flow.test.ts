@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { renderDefinition } from "../../workflow/definition.ts";
 import type { SparkJobNames } from "../../workflow/names.ts";
 import { matches } from "../graph/event-pattern.ts";
+import type { Graph } from "../graph/offline.ts";
 import { fileArtifact, sha256 } from "../package/artifacts.ts";
 import {
   functionDefaults,
@@ -634,6 +635,26 @@ describe("AccountBaseline", () => {
     expect(adopted.outputs.provider).to.equal(
       "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com",
     );
+  });
+});
+
+describe("AccountBaseline where the account trusts GitHub already", () => {
+  it("finds that trust and makes the other settings", async () => {
+    const baseline = (githubProvider: "create" | "adopt") =>
+      record(() => ({
+        provider: new AccountBaseline("shop", {
+          place,
+          mode: "create",
+          dataKeyArn: keyArns.dataKeyArn,
+          githubProvider,
+        }).githubProviderArn,
+      }));
+    const [made, found] = [await baseline("create"), await baseline("adopt")];
+    expect(found.outputs.provider).to.equal(made.outputs.provider);
+    const types = (graph: Graph) => graph.resources.map(({ type }) => type).toSorted();
+    expect(types(made).filter((type) => !types(found).includes(type))).to.deep.equal([
+      "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+    ]);
   });
 });
 

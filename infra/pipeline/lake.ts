@@ -78,9 +78,9 @@ export class Lake extends pulumi.ComponentResource {
       keepVersions(zone, bucket);
       encrypt(zone, bucket);
       expire(zone, bucket);
-      logAccess(zone, bucket);
       return limitAccess(zone, bucket);
     }, this.buckets);
+    perZone((zone, bucket) => logAccess(zone, bucket, policies.logs), this.buckets);
     notifyOfDrops(this.buckets.landing);
     this.bucketNames = perZone((_, bucket) => bucket.bucket, this.buckets);
     this.nodes = { policies };
@@ -162,7 +162,7 @@ export class Lake extends pulumi.ComponentResource {
       );
     }
 
-    function logAccess(zone: Zone, bucket: aws.s3.Bucket): void {
+    function logAccess(zone: Zone, bucket: aws.s3.Bucket, allowed: aws.s3.BucketPolicy): void {
       // A bucket that logs to itself logs its logs and can never be emptied.
       if (zone === "logs") return;
       new aws.s3.BucketLogging(
@@ -173,7 +173,8 @@ export class Lake extends pulumi.ComponentResource {
           targetPrefix: `access/${zone}/`,
           targetObjectKeyFormat: { partitionedPrefix: { partitionDateSource: "EventTime" } },
         },
-        { parent },
+        // S3 refuses a target whose policy does not let its log delivery write there.
+        { parent, dependsOn: [allowed] },
       );
     }
 

@@ -1,16 +1,15 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { expect } from "chai";
-import { isRecord, keyArns, ofType, one, place, record, statementsOf } from "../testing.ts";
+import { contractsDir, loadAll } from "../../contracts/bundle.ts";
+import { glueType, icebergType, redshiftType } from "../../contracts/contract.ts";
+import { createTable, hasWarehouse } from "../../warehouse/tables.ts";
+import { root } from "../package/artifacts.ts";
+import { bucketNames, isRecord, keyArns, ofType, one, place, record, statementsOf } from "../testing.ts";
 import { Catalog, catalogColumns, parquetTables, quarantineTable } from "./catalog.ts";
 import { Encryption, keyPurposes } from "./encryption.ts";
 import { Lake, zones } from "./lake.ts";
 import { Ledger } from "./ledger.ts";
-import { loadAll, contractsDir } from "../../contracts/bundle.ts";
-import { glueType, icebergType, redshiftType } from "../../contracts/contract.ts";
-import { createTable, hasWarehouse } from "../../warehouse/tables.ts";
-import { readFileSync } from "node:fs";
-import path from "node:path";
-import { root } from "../package/artifacts.ts";
-import { bucketNames } from "../testing.ts";
 
 const bucket = (zone: string): string => `shop-${zone}-111122223333-eu-central-1`;
 
@@ -130,7 +129,11 @@ describe("Lake", () => {
     expect(logging.map(({ inputs }) => inputs.bucket)).to.have.members(
       zones.filter((zone) => zone !== "logs").map(bucket),
     );
-    for (const { inputs } of logging) expect(inputs.targetBucket).to.equal(bucket("logs"));
+    const allowed = one(graph, "aws:s3/bucketPolicy:BucketPolicy", "shop-logs").urn;
+    for (const { inputs, dependencies } of logging) {
+      expect(inputs.targetBucket).to.equal(bucket("logs"));
+      expect(dependencies).to.include(allowed);
+    }
   });
 
   it("refuses plain HTTP and foreign keys, and names no source VPC endpoint", async () => {
