@@ -131,20 +131,18 @@ export class Lake extends pulumi.ComponentResource {
     }
 
     function encrypt(zone: Zone, bucket: aws.s3.Bucket): void {
+      const ofKey = { sseAlgorithm: "aws:kms", kmsMasterKeyId: args.dataKeyArn };
       new aws.s3.BucketServerSideEncryptionConfiguration(
         `${name}-${zone}`,
         {
           bucket: bucket.bucket,
           rules: [
-            zone === "logs"
-              ? { applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }
-              : {
-                  applyServerSideEncryptionByDefault: {
-                    sseAlgorithm: "aws:kms",
-                    kmsMasterKeyId: args.dataKeyArn,
-                  },
-                  bucketKeyEnabled: true,
-                },
+            {
+              applyServerSideEncryptionByDefault: zone === "logs" ? { sseAlgorithm: "AES256" } : ofKey,
+              bucketKeyEnabled: zone !== "logs",
+              // Nobody writes what only a key of their own can read. Said, though a new bucket has it: AWS answers with it.
+              blockedEncryptionTypes: ["SSE-C"],
+            },
           ],
         },
         { parent },

@@ -110,15 +110,14 @@ describe("Lake", () => {
       });
       const type = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration";
       expect(one(graph, type, `shop-${zone}`).inputs.rules).to.deep.equal([
-        zone === "logs"
-          ? { applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }
-          : {
-              applyServerSideEncryptionByDefault: {
-                sseAlgorithm: "aws:kms",
-                kmsMasterKeyId: keyArns.dataKeyArn,
-              },
-              bucketKeyEnabled: true,
-            },
+        {
+          applyServerSideEncryptionByDefault:
+            zone === "logs"
+              ? { sseAlgorithm: "AES256" }
+              : { sseAlgorithm: "aws:kms", kmsMasterKeyId: keyArns.dataKeyArn },
+          bucketKeyEnabled: zone !== "logs",
+          blockedEncryptionTypes: ["SSE-C"],
+        },
       ]);
     }
   });
