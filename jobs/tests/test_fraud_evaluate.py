@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import random
+from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from pyspark.sql import SparkSession
 from securecart.errors import JobError
-from securecart.fraud.evaluate import Split, check_days, left_to_test, splits
+from securecart.fraud.evaluate import Split, check_days, left_to_test, main, splits
 from securecart.fraud.metrics import card_precision, measure
+from securecart.fraud.model import SETTINGS
 
 
 def test_card_precision_counts_a_card_once_and_by_k() -> None:
@@ -37,3 +43,73 @@ def test_known_compromised_cards_are_not_tested_and_weeks_leave_the_delay() -> N
     with pytest.raises(JobError, match="test weeks can lie between 2018-04-15 and 2018-06-09"):
         check_days(date(2018, 4, 1), date(2018, 6, 9), date(2018, 4, 8), None, 70)
     assert check_days(date(2018, 4, 1), date(2018, 6, 9), None, None, 70) == (date(2018, 5, 13), date(2018, 6, 9))
+
+
+HEADER = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD"
+FIRST = date(2018, 4, 1)
+
+
+def write_days(folder: Path, label: Callable[[date, bool], object] = lambda _, fraud: int(fraud)) -> Path:
+    """Three weeks in a file a day, all but 10 April, every second one plain; frauds are of ten times the amount.
+
+    Args:
+        label: TX_FRAUD by day and whether the amount is a fraud's.
+    """
+    folder.mkdir()
+    dice = random.Random(1)
+    for number in range(21):
+        day = FIRST + timedelta(days=number)
+        lines = [HEADER]
+        for customer in range(40):
+            fraud = dice.random() < 0.1
+            amount = round(dice.uniform(8, 12) * (10 if fraud else 1), 2)
+            row = [f"{number}-{customer}", f"{day} {dice.randrange(24):02}:00:00", customer, dice.randrange(9), amount]
+            lines.append(",".join(str(value) for value in [*row, label(day, fraud)]))
+        text = "\n".join([*lines, ""]).encode()
+        if day != date(2018, 4, 10):
+            plain = number % 2 == 0
+            (folder / f"{day}.csv{'' if plain else '.gz'}").write_bytes(text if plain else gzip.compress(text))
+    (folder / "README.md").write_text("not a file of transactions")
+    return folder
+
+
+def test_a_folder_of_plain_and_packed_files_without_one_day_is_measured(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SETTINGS, "n_estimators", 20)
+    main(["--input", str(write_days(tmp_path / "days"))], spark)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "note: 1 days between 2018-04-01 and 2018-04-21 have no transactions"
+    titles = [line for line in lines if line.startswith("trained on")]
+    assert titles == [
+        f"trained on {history}, {what}"
+        for history in ("7 days", "everything before")
+        for what in ("test week from 2018-04-15", "mean of the test weeks")
+    ]
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| ") and "0." in line]
+    names = ["logistic regression", "random forest", "XGBoost", "ours"]
+    assert [row[0].strip() for row in rows] == 2 * [*names, *names, "lead over the best"]
+    # An amount of ten times the usual one is easily found, and each fraud's card is among the first hundred.
+    assert all(float(row[1]) > 0.9 for row in rows if row[0].strip() in names)
+
+
+def test_what_cannot_be_measured_is_said(spark: SparkSession, tmp_path: Path) -> None:
+    def fails(folder: Path, *more: str) -> str:
+        with pytest.raises(JobError) as caught:
+            main(["--input", str(folder), *more], spark)
+        return str(caught.value)
+
+    assert fails(tmp_path / "nowhere") == f"--input {tmp_path / 'nowhere'}: there is no such folder"
+    (tmp_path / "empty").mkdir()
+    assert "no CSV files can be read from" in fails(tmp_path / "empty")
+    days = write_days(tmp_path / "days")
+    asked = "test weeks can lie between 2018-04-15 and 2018-04-21 and need 7 days; asked for were"
+    assert f"{asked} 2018-04-14 to 2018-04-21" in fails(days, "--from", "2018-04-14")
+    assert f"{asked} 2018-04-16 to 2018-04-21" in fails(days, "--from", "2018-04-16", "--to", "2018-04-21")
+    late = write_days(tmp_path / "late", lambda day, fraud: int(fraud and day >= date(2018, 4, 8)))
+    assert "the training days 2018-04-01 to 2018-04-07 hold 280 transactions and 0 frauds; both" in fails(late)
+    early = write_days(tmp_path / "early", lambda day, fraud: int(fraud and day < date(2018, 4, 8)))
+    assert "the test week from 2018-04-15 holds 0 frauds among" in fails(early)
+    unknown = write_days(tmp_path / "unknown", lambda day, fraud: int(fraud) if day != FIRST else "")
+    assert "40 rows of" in fails(unknown)
+    assert "have no TX_FRAUD of 0 or 1, without which nothing can be measured" in fails(unknown)

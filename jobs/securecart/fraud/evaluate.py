@@ -176,9 +176,15 @@ def run(spark: SparkSession, folder: str, start: date | None, end: date | None, 
         F.min(F.to_date("event_time")).alias("first"),
         F.max(F.to_date("event_time")).alias("last"),
         F.countDistinct(F.to_date("event_time")).alias("days"),
+        F.count(F.when(~F.coalesce(F.col("fraud").isin(0, 1), F.lit(False)), 1)).alias("unlabelled"),
     ).first()
     if span is None or span["first"] is None:
         raise JobError(f"the files of '{folder}' hold no transactions")
+    if span["unlabelled"] > 0:
+        raise JobError(
+            f"{span['unlabelled']} rows of '{folder}' have no TX_FRAUD of 0 or 1, without which nothing can be "
+            "measured; correct or remove them"
+        )
     start, end = check_days(span["first"], span["last"], start, end, span["days"])
     missing = (span["last"] - span["first"]).days + 1 - span["days"]
     if missing > 0:

@@ -80,7 +80,7 @@ def workers_for(rows: int, most: int) -> int:
 def await_slots(spark: SparkSession, workers: int) -> None:
     """Returns when ``workers`` tasks can run at once, as those of xgboost have to: each waits for all others.
 
-    Spark itself would ask again for ten minutes, and on a laptop to no end.
+    Spark itself would ask again and again for ten minutes before it gives up.
 
     Raises:
         JobError: when there are not as many, at once on a laptop, on a cluster after `SLOTS_TIMEOUT_SECONDS`.
