@@ -133,7 +133,6 @@ const endsWithName = (value: string, name: string): boolean =>
 const idTypes: ReadonlySet<string> = new Set([
   "aws:ec2/securityGroup:SecurityGroup",
   "aws:ec2/vpc:Vpc",
-  "awsx:ec2:Vpc",
   "aws:ec2/vpcEndpoint:VpcEndpoint",
   "aws:kms/key:Key",
   "aws:apigateway/restApi:RestApi",

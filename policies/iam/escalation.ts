@@ -3,7 +3,7 @@
 import type { Reader } from "../reader.ts";
 import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
 import type { StackView } from "../stack.ts";
-import { actionNamed, matches } from "./actions.ts";
+import { actionNamed, hasWildcard, matches } from "./actions.ts";
 import type { PolicyStatement } from "./document.ts";
 import {
   actionsOf,
@@ -132,7 +132,13 @@ function contained(path: Path, union: readonly PolicyStatement[], stack: StackVi
   );
   if (edits.length > 0) {
     return edits.every((action) =>
-      given(union, action).every((statement) => restrictingKeys(statement).has("iam:permissionsboundary")),
+      given(union, action).every(
+        (statement) =>
+          restrictingKeys(statement).has("iam:permissionsboundary") &&
+          !Object.values(statement.conditions).some((keys) =>
+            keys["iam:permissionsboundary"]?.some(hasWildcard),
+          ),
+      ),
     );
   }
   const passed = given(union, "iam:PassRole").flatMap(({ resources }) => resources);

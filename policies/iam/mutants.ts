@@ -317,6 +317,25 @@ export const iamMutants: readonly Mutant[] = [
       allow(action, on, { StringEquals: { "aws:RequestedRegion": "eu-central-1" } }),
     ),
   ]),
+  given("iam-open-id-chosen", "mappings of every function", allow("lambda:CreateEventSourceMapping")),
+  given(
+    "iam-open-id-chosen",
+    "mappings of every function, by a condition",
+    allow("lambda:CreateEventSourceMapping", "*", {
+      ArnLike: { "lambda:FunctionArn": "arn:aws:lambda:eu-central-1:444455556666:function:*" },
+    }),
+  ),
+  ...["s3:ListBucket", "s3:ListBucketVersions"].map((action) =>
+    given("iam-list-by-prefix", action, allow(action, "arn:aws:s3:::some-bucket")),
+  ),
+  given(
+    "iam-list-by-prefix",
+    "any prefix",
+    allow("s3:ListBucket", "arn:aws:s3:::some-bucket", { StringLike: { "s3:prefix": "*" } }),
+  ),
+  ...["redshift-data:DescribeStatement", "redshift-data:GetStatementResult"].map((action) =>
+    given("iam-own-statements", action, allow(action)),
+  ),
   given("iam-grant-for-services", "no condition", allow("kms:CreateGrant", key)),
   given("iam-grant-for-services", "by kms:*", allow("kms:*", key)),
   given(
@@ -410,6 +429,14 @@ export const iamMutants: readonly Mutant[] = [
     "iam-no-escalation",
     "CI edits policies of roles without a boundary",
     allow("iam:PutRolePolicy", own),
+    { service: "" },
+  ),
+  given(
+    "iam-no-escalation",
+    "CI edits policies of roles with any boundary",
+    allow("iam:PutRolePolicy", own, {
+      ArnLike: { "iam:PermissionsBoundary": "arn:aws:iam::444455556666:policy/*" },
+    }),
     { service: "" },
   ),
   given("iam-no-escalation", "CI replaces trust", allow("iam:UpdateAssumeRolePolicy", own), { service: "" }),

@@ -58,6 +58,26 @@ export const iamNearMisses: readonly Mutant[] = [
     "what only reads",
     allow("kms:DescribeKey", `arn:aws:kms:eu-central-1:${account}:key/*`),
   ),
+  given(
+    "iam-open-id-chosen",
+    "mappings of functions by a prefix",
+    allow("lambda:CreateEventSourceMapping", "*", {
+      ArnLike: { "lambda:FunctionArn": `arn:aws:lambda:eu-central-1:${account}:function:securecart-*` },
+    }),
+  ),
+  given(
+    "iam-list-by-prefix",
+    "one prefix",
+    allow("s3:ListBucket", "arn:aws:s3:::some-bucket", { StringLike: { "s3:prefix": ["drops/*"] } }),
+  ),
+  given(
+    "iam-own-statements",
+    "own ones",
+    allow("redshift-data:DescribeStatement", "*", {
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of IAM
+      StringEquals: { "redshift-data:statement-owner-iam-userid": "${aws:userid}" },
+    }),
+  ),
   given("iam-decrypt-scoped", "one key", allow("kms:Decrypt", key, throughS3)),
   given("iam-key-use-limited", "through a service", allow("kms:Decrypt", key, throughS3)),
   given(

@@ -184,6 +184,23 @@ function chooses(statement: PolicyStatement): boolean {
   return keys.some((key) => !Object.values(statement.conditions).some((own) => own[key]?.some(isOpen)));
 }
 
+/** Actions that know no resource, and the key that says on what they act all the same. */
+const chosenByKey: Readonly<Record<string, string>> = {
+  "lambda:CreateEventSourceMapping": "lambda:functionarn",
+};
+
+const keyChosen = givenBy((statement) =>
+  Object.entries(chosenByKey)
+    .filter(
+      ([action, key]) =>
+        names(statement, action) && !(restrictingKeys(statement).has(key) && chooses(statement)),
+    )
+    .map(([action, key]) => ({
+      detail: `Action::${action}`,
+      message: `statement ${statement.id} allows ${action} for everything: no condition on ${key}`,
+    })),
+);
+
 const idsChosen = givenBy((statement) => {
   const open = statement.resources.filter((resource) => namedByAws.test(resource));
   if (open.length === 0 || chooses(statement)) return [];
@@ -193,6 +210,37 @@ const idsChosen = givenBy((statement) => {
     message: `statement ${statement.id} allows ${name} on every ${open.join(", ")}, whosever it is`,
   }));
 });
+
+const lists = ["s3:ListBucket", "s3:ListBucketVersions"];
+
+const listedByPrefix = givenBy((statement) =>
+  lists
+    .filter((action) => names(statement, action) && !restrictingKeys(statement).has("s3:prefix"))
+    .map((action) => ({
+      detail: `Action::${action}::${statement.id}`,
+      message: `statement ${statement.id} allows ${action} of everything: no condition on s3:prefix`,
+    })),
+);
+
+const statementReads = [
+  "redshift-data:CancelStatement",
+  "redshift-data:DescribeStatement",
+  "redshift-data:GetStatementResult",
+  "redshift-data:GetStatementResultV2",
+];
+
+const ownStatementsOnly = givenBy((statement) =>
+  statementReads
+    .filter(
+      (action) =>
+        names(statement, action) &&
+        !restrictingKeys(statement).has("redshift-data:statement-owner-iam-userid"),
+    )
+    .map((action) => ({
+      detail: `Action::${action}::${statement.id}`,
+      message: `statement ${statement.id} allows ${action} of what others have run`,
+    })),
+);
 
 const decrypts = ["kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"];
 /** A pattern that stands for all keys or aliases of a region. */
@@ -476,7 +524,33 @@ export const statementRules: readonly Rule[] = [
     link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html",
     types: [roleType, ...identityTypes],
     scope: "stack",
-    checks: [idsChosen],
+    checks: [idsChosen, keyChosen],
+  },
+  {
+    id: "iam-list-by-prefix",
+    title: "A bucket is listed by prefixes",
+    category: "least privilege",
+    severity: "low",
+    level: "advisory",
+    controls: [{ framework: "none", id: "s3:prefix" }],
+    remedy: "Add a condition on s3:prefix, where nobody asks whether an object exists.",
+    link: "https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html",
+    types: [roleType, ...identityTypes],
+    scope: "stack",
+    checks: [listedByPrefix],
+  },
+  {
+    id: "iam-own-statements",
+    title: "Results of statements in the warehouse are read by who ran them",
+    category: "least privilege",
+    severity: "medium",
+    level: "mandatory",
+    controls: [{ framework: "none", id: "redshift-data:statement-owner-iam-userid" }],
+    remedy: "Add a condition on redshift-data:statement-owner-iam-userid.",
+    link: "https://docs.aws.amazon.com/redshift/latest/mgmt/data-api-iam.html",
+    types: [roleType, ...identityTypes],
+    scope: "stack",
+    checks: [ownStatementsOnly],
   },
   {
     id: "iam-decrypt-scoped",

@@ -10,7 +10,7 @@ const base = { category: "private network", severity: "high", level: "mandatory"
 const bucketType = "aws:s3/bucket:Bucket";
 const blockType = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock";
 const groupType = "aws:ec2/securityGroup:SecurityGroup";
-const vpcTypes = ["aws:ec2/vpc:Vpc", "awsx:ec2:Vpc"];
+const vpcType = "aws:ec2/vpc:Vpc";
 const endpointType = "aws:ec2/vpcEndpoint:VpcEndpoint";
 const rds = ["aws:rds/instance:Instance", "aws:rds/cluster:Cluster"];
 
@@ -335,7 +335,7 @@ export const privateNetwork: readonly Rule[] = [
       controls: controls("checkov 2_12", "FSBP EC2.2"),
       remedy: "Add a DefaultSecurityGroup without ingress and egress.",
       link: `${docs}/vpc/latest/userguide/default-security-group.html`,
-      types: vpcTypes,
+      types: [vpcType],
     },
     (vpc, stack) => {
       const group = stack.attached("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "vpcId", vpc)[0];
@@ -352,26 +352,16 @@ export const privateNetwork: readonly Rule[] = [
     "subnet-no-public-address",
     {
       ...base,
-      title: "No subnet gives public addresses; a VPC from awsx has none but isolated and private ones.",
+      title: "No subnet gives public addresses.",
       controls: controls("checkov 130", "FSBP EC2.15"),
-      remedy: "Leave mapPublicIpOnLaunch out; make subnets Isolated.",
+      remedy: "Leave mapPublicIpOnLaunch and assignIpv6AddressOnCreation out.",
       link: `${docs}/vpc/latest/userguide/vpc-ip-addressing.html`,
-      types: ["aws:ec2/subnet:Subnet", "awsx:ec2:Vpc"],
+      types: ["aws:ec2/subnet:Subnet"],
     },
-    (subnet) => {
-      if (subnet.resource.type !== "awsx:ec2:Vpc") {
-        return ["mapPublicIpOnLaunch", "assignIpv6AddressOnCreation"]
-          .filter((path) => subnet.flag(path) === true)
-          .map((path) => ({ detail: `Property::${path}`, message: `${path} is true` }));
-      }
-      // awsx's default has a public subnet a zone.
-      const specs = subnet.items("subnetSpecs");
-      if (specs.length === 0) return "subnetSpecs is not set: awsx makes public subnets";
-      return each(specs, (spec) => {
-        const type = spec.text("type");
-        return type === "Isolated" || type === "Private" ? undefined : `${spec.path}.type is ${type}`;
-      });
-    },
+    (subnet) =>
+      ["mapPublicIpOnLaunch", "assignIpv6AddressOnCreation"]
+        .filter((path) => subnet.flag(path) === true)
+        .map((path) => ({ detail: `Property::${path}`, message: `${path} is true` })),
   ),
   onResource(
     "vpc-private-dns",
@@ -382,7 +372,7 @@ export const privateNetwork: readonly Rule[] = [
       controls: controls(),
       remedy: "Set enableDnsSupport and enableDnsHostnames to true.",
       link: `${docs}/vpc/latest/privatelink/privatelink-access-aws-services.html`,
-      types: vpcTypes,
+      types: [vpcType],
     },
     isTrue("enableDnsHostnames"),
     (vpc) => (vpc.flag("enableDnsSupport") === false ? "enableDnsSupport is false" : undefined),
@@ -491,7 +481,7 @@ export const privateNetwork: readonly Rule[] = [
       controls: controls("FSBP EC2.10"),
       remedy: "Add VpcEndpoints for the services named.",
       link: `${docs}/vpc/latest/privatelink/aws-services-privatelink-support.html`,
-      types: vpcTypes,
+      types: [vpcType],
     },
     (vpc, stack) => {
       const present = stack
@@ -557,15 +547,10 @@ export const privateNetwork: readonly Rule[] = [
         "aws:ec2/routeTable:RouteTable",
         "aws:ec2/internetGateway:InternetGateway",
         "aws:ec2/natGateway:NatGateway",
-        "awsx:ec2:Vpc",
       ],
     },
     (resource) => {
       const { type } = resource.resource;
-      if (type === "awsx:ec2:Vpc") {
-        const strategy = resource.text("natGateways.strategy");
-        return strategy === "None" ? undefined : `natGateways.strategy is ${strategy ?? "not set"}, not None`;
-      }
       if (type.endsWith("Gateway")) return "a gateway to the internet";
       const routes = type.endsWith(":RouteTable") ? resource.items("routes") : [resource];
       return each(routes, (route) => {

@@ -4,6 +4,14 @@ import { controls, docs, onResource } from "./checks.ts";
 /** Types of this pack that take tags. */
 export const taggableTypes: readonly string[] = [
   "aws:s3/bucket:Bucket",
+  "aws:s3/bucketObjectv2:BucketObjectv2",
+  "aws:cloudformation/stack:Stack",
+  "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+  "aws:lambda/eventSourceMapping:EventSourceMapping",
+  "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+  "aws:ec2/vpcPeeringConnection:VpcPeeringConnection",
+  "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+  "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
   "aws:kms/key:Key",
   "aws:glue/job:Job",
   "aws:glue/crawler:Crawler",

@@ -6,13 +6,18 @@ import { removed, replaced } from "./mutation.ts";
 export interface BlindMutant {
   readonly urn: string;
   readonly type: string;
-  /** Path without indices, so that the elements of a list count as one. */
+  /** Path without indices and names of states, so that the elements of a list count as one. */
   readonly property: string;
+  /** What it changes, by which one of many alike is enough: statements of policies count one by one. */
+  readonly key: string;
   readonly kind: "flipped" | "removed" | "widened" | "zero" | "maximum";
   readonly inputs: Resource["inputs"];
 }
 
-const keyed = (property: string): string => property.replace(/\[\d+\]/g, "[]");
+const keyed = (property: string): string => property.replace(/\[[^\]]*\]/g, "[]");
+
+/** States of a machine by whatever name: every one is tried, and told of as one. */
+const told = (property: string): string => keyed(property).replace(/\bStates\.\w+/g, "States.*");
 
 interface Spot {
   readonly keys: readonly string[];
@@ -48,7 +53,8 @@ function* spots(
     );
   } else if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
-      yield* spots(item, [...keys, String(index)], `${property}[${index}]`, root);
+      const name = isRecord(item) && typeof item.Sid === "string" ? item.Sid : index;
+      yield* spots(item, [...keys, String(index)], `${property}[${name}]`, root);
     }
   } else if (isRecord(value)) {
     for (const [key, item] of Object.entries(value)) {
@@ -71,10 +77,11 @@ export function* blindMutants({ urn, type, inputs }: Resource): Generator<BlindM
       changes.push(["widened", value.replace(/[^:/]*$/, "*")]);
     }
     for (const [kind, by] of changes) {
-      const name = `${keyed(property)} ${kind}`;
-      if (seen.has(name) || by === value) continue;
-      seen.add(name);
-      yield { urn, type, property: keyed(property), kind, inputs: set(by) as Resource["inputs"] };
+      // A number in brackets is a place in a list, text the Sid of a statement.
+      const key = `${type} ${property.replace(/\[\d+\]/g, "[]")} ${kind}`;
+      if (seen.has(key) || by === value) continue;
+      seen.add(key);
+      yield { urn, type, property: told(property), key, kind, inputs: set(by) as Resource["inputs"] };
     }
   }
 }

@@ -131,6 +131,7 @@ const has =
     inputs[property] !== undefined;
 
 const isInterface: Case["only"] = ({ inputs }) => inputs.vpcEndpointType === "Interface";
+const isExtra: Case["only"] = ({ name }) => name === "extra";
 const isLogs: Case["only"] = ({ name }) => name.endsWith("-logs");
 const isNotLogs: Case["only"] = ({ name }) => !name.endsWith("-logs");
 const isJdbc: Case["only"] = ({ inputs }) => inputs.connectionType === "JDBC";
@@ -183,7 +184,7 @@ const group = "aws:ec2/securityGroup:SecurityGroup";
 const ingress = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule";
 const egress = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule";
 const defaultGroup = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup";
-const vpc = "awsx:ec2:Vpc";
+const vpc = "aws:ec2/vpc:Vpc";
 const cloudformation = "aws:cloudformation/stack:Stack";
 const budget = "aws:budgets/budget:Budget";
 const api = "aws:apigateway/restApi:RestApi";
@@ -621,19 +622,12 @@ export const cases: readonly Case[] = [
   at("redshift-enhanced-vpc-routing", workgroup, "enhancedVpcRouting", notTrue),
   at("rds-not-public", rds, "publiclyAccessible", [true], [false, removed]),
   at("rds-private-subnets", rds, "dbSubnetGroupName", [removed]),
-  at("rds-private-subnets", "aws:ec2/subnet:Subnet", "mapPublicIpOnLaunch", [true]),
+  at("rds-private-subnets", "aws:ec2/subnet:Subnet", "mapPublicIpOnLaunch", [true], [], isExtra),
   at("rds-private-subnets", "aws:rds/subnetGroup:SubnetGroup", "subnetIds", [["subnet-1"]]),
   gone("vpc-default-group-closed", defaultGroup),
   at("vpc-default-group-closed", defaultGroup, "ingress", [[{ protocol: "-1", self: true }]]),
   at("vpc-default-group-closed", defaultGroup, "egress", [[{ protocol: "-1", cidrBlocks: ["0.0.0.0/0"] }]]),
   at("subnet-no-public-address", "aws:ec2/subnet:Subnet", "mapPublicIpOnLaunch", [true], [false, removed]),
-  at(
-    "subnet-no-public-address",
-    vpc,
-    "subnetSpecs",
-    [removed, [], [{ type: "Public" }]],
-    [[{ type: "Private" }]],
-  ),
   at("vpc-private-dns", vpc, "enableDnsHostnames", notTrue),
   at("vpc-private-dns", vpc, "enableDnsSupport", [false], [true, removed]),
   at("security-group-no-open-ingress", ingress, "cidrIpv4", open, ["10.0.0.0/8"]),
@@ -706,12 +700,14 @@ export const cases: readonly Case[] = [
     ],
   ),
   at("vpc-no-internet-route", "aws:ec2/route:Route", "destinationCidrBlock", open),
-  at("vpc-no-internet-route", "aws:ec2/routeTable:RouteTable", "routes[0].cidrBlock", ["0.0.0.0/0"]),
-  at("vpc-no-internet-route", vpc, "natGateways", [
-    removed,
-    { strategy: "Single" },
-    { strategy: "OnePerAz" },
-  ]),
+  at(
+    "vpc-no-internet-route",
+    "aws:ec2/routeTable:RouteTable",
+    "routes[0].cidrBlock",
+    ["0.0.0.0/0"],
+    [],
+    isExtra,
+  ),
   gone("apigateway-waf", "aws:wafv2/webAclAssociation:WebAclAssociation"),
   // Logging and tracing
   gone("s3-access-logging", "aws:s3/bucketLogging:BucketLogging"),

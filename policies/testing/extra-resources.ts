@@ -20,7 +20,7 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
   const present = new Set(stack.map(({ type }) => type));
   const key = stack.find(({ type, name }) => type === "aws:kms/key:Key" && name.endsWith("-data"));
   const log = stack.find(({ type }) => type === "aws:cloudwatch/logGroup:LogGroup");
-  const vpc = stack.find(({ type }) => type === "awsx:ec2:Vpc");
+  const vpc = stack.find(({ type }) => type === "aws:ec2/vpc:Vpc");
   if (!key || !log || !vpc) throw new Error("the prod stack has no data key, log group or VPC any more");
   const keyArn = "arn:aws:kms:eu-central-1:444455556666:key/795df133-8ea0-4e6a-cdb8-eac4acf89c99";
   const topicArn = "arn:aws:sns:eu-central-1:444455556666:securecart-prod-alerts";
@@ -151,6 +151,7 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
   add("aws:lambda/eventSourceMapping:EventSourceMapping", "extra", {
     eventSourceArn: streamArn,
     functionName: "securecart-prod-plan",
+    tags,
     maximumRetryAttempts: 10,
     maximumRecordAgeInSeconds: 86_400,
     bisectBatchOnFunctionError: true,
@@ -159,6 +160,7 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
   add("aws:lambda/eventSourceMapping:EventSourceMapping", "extra-queue", {
     eventSourceArn: queueArn("extra"),
     functionName: "securecart-prod-plan",
+    tags,
     functionResponseTypes: ["ReportBatchItemFailures"],
   });
   for (const name of ["extra", "extra-dead"]) {
@@ -202,6 +204,7 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
   });
   add("aws:lambda/functionUrl:FunctionUrl", "extra", {
     functionName: "securecart-prod-plan",
+    tags,
     authorizationType: "AWS_IAM",
   });
   add("aws:secretsmanager/secret:Secret", "extra", {
@@ -275,6 +278,8 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
     "aws:cloudwatch/metricAlarm:MetricAlarm",
     "aws:sqs/queue:Queue",
     "aws:lambda/eventSourceMapping:EventSourceMapping",
+    "aws:ec2/subnet:Subnet",
+    "aws:ec2/routeTable:RouteTable",
   ]);
   return made.filter(({ type }) => shared.has(type) || !present.has(type));
 }
