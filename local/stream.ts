@@ -47,16 +47,26 @@ export async function stream(options: StreamOptions): Promise<number> {
     const failed = job.catch(() => stop.abort()); // it is awaited below; here it only ends the generator
     const generator = new ClickGenerator();
     if (options.seconds !== undefined) setTimeout(interrupt, options.seconds * 1000).unref();
-    await Promise.all([
-      generate(generator, workspace, options.rate, stop.signal),
-      show(generator, workspace, before, stop.signal),
-    ]);
-    process.stdout.write("stopping: what was sent is read to its end …\n");
-    const drained = await Promise.race([drain(generator, workspace, before), failed.then(() => false)]);
+    const done = new AbortController();
+    const sendAll = async (): Promise<boolean> => {
+      try {
+        await generate(generator, workspace, options.rate, stop.signal);
+        process.stdout.write("stopping: what was sent is read to its end …\n");
+        return await Promise.race([drain(generator, workspace, before), failed.then(() => false)]);
+      } finally {
+        done.abort();
+      }
+    };
+    const [drained] = await Promise.all([sendAll(), show(generator, workspace, before, done.signal)]);
     await services.spark.request("stop_streams");
     await job;
     const last = await streamProgress(workspace);
     if (last) process.stdout.write(closing(generator, last, before));
+    if (!drained) {
+      process.stderr.write(
+        `not all was read within ${longestDrain / 1000} s; the next start reads the rest\n`,
+      );
+    }
     return drained ? 0 : 1;
   } finally {
     progress.stop();
@@ -91,14 +101,17 @@ async function show(
     "  batch   events/s   waiting   latency   accepted   duplicate   late   other quarantine\n",
   );
   let shown: string | undefined;
-  while (!signal.aborted) {
+  const look = async (): Promise<void> => {
     const now = await streamProgress(workspace);
-    if (now && now.batch_id !== shown && now.total.received > before) {
-      shown = now.batch_id;
-      process.stdout.write(`${line(now, generator.sent.records + before - now.total.received)}\n`);
-    }
+    if (!now || now.batch_id === shown || now.total.received <= before) return;
+    shown = now.batch_id;
+    process.stdout.write(`${line(now, generator.sent.records + before - now.total.received)}\n`);
+  };
+  while (!signal.aborted) {
+    await look();
     await sleep(lookEvery, undefined, { signal }).catch(() => {});
   }
+  await look();
 }
 
 function line(

@@ -60,6 +60,9 @@ def files(spark: SparkSession, folder: str, files_a_batch: int | None) -> DataFr
     arrived = F.timestamp_micros((F.col("record.ApproximateArrivalTimestamp") * 1_000_000).cast("bigint"))
     return (
         reader.load(folder)
-        .select(record)
-        .select(F.decode(F.unbase64("record.Data"), "UTF-8").alias("data"), arrived.alias("arrived_at"))
+        .select("value", record)
+        # A line that holds no record is shown as it is.
+        .select(
+            F.coalesce(F.decode(F.unbase64("record.Data"), "UTF-8"), "value").alias("data"), arrived.alias("arrived_at")
+        )
     )

@@ -15,6 +15,7 @@ from securecart import clickstream
 from securecart.objects import write_text
 from securecart.snapshots import append
 from securecart.tables import merge_changes
+from spark_session import BUCKETS
 from tests.click_stream import Stream
 from tests.clicks import Record, event, record, shop_data
 
@@ -61,13 +62,14 @@ def test_every_record_is_accepted_a_copy_or_quarantined(stream: Stream) -> None:
     records += [record(one, T0) for several in more.values() for one in several]
     records += [
         record(sent("edge", T0 - timedelta(minutes=120), kind="SEARCH"), T0),
+        record(sent("quotes", page='/"a\\"b\'c\\\\"'), T0),
         record(sent("crlf", page="/a"), T0),
     ]
-    records[-1] = Record(records[-1].data + b"\r", T0)
+    records[-1] = Record(records[-1].data + b"\r\n", T0)
     stream.send(*records)
     totals = stream.run()
     assert totals.accounted == len(records)
-    assert totals.accepted == 3
+    assert totals.accepted == 4
     assert totals.deduplicated == {"same_event": 1, "repeated_event": 1}
     assert totals.quarantined == {reason: 1 + len(more.get(reason, [])) for reason in bad}
     assert set(stream.quarantine()) >= set(bad)
@@ -77,6 +79,31 @@ def test_every_record_is_accepted_a_copy_or_quarantined(stream: Stream) -> None:
     assert events["1"]["page"] == "/cart"
     assert (events["1"]["referrer_host"], events["1"]["channel"]) == ("www.google.com", "search")
     assert (events["edge"]["event_type"], events["edge"]["device"]) == ("search", "unknown")
+    assert events["quotes"]["page"] == '/"a\\"b\'c\\\\"'
+
+
+def test_lines_of_the_source_that_hold_no_record_are_quarantined_as_they_are(stream: Stream) -> None:
+    stream.send(record(event("1", "u1", T0), T0))
+    with (stream.folder / "000000.jsonl").open("ab") as file:
+        file.write(b'no json\n{"Data": "***", "ApproximateArrivalTimestamp": 1}\n{"Data": "e30=", "Approx\n\xff\xfe\n')
+    totals = stream.run()
+    assert (totals.accepted, totals.quarantined) == (1, {"BAD_JSON": 3, "BAD_ENCODING": 1})
+    rows = stream.spark.read.parquet(f"s3://{BUCKETS['quarantine']}/records/dataset=clickstream/").collect()
+    assert {"no json", '{"Data": "e30=", "Approx', "\ufffd\ufffd"} <= {row["raw_record"] for row in rows}
+
+
+@pytest.mark.slow
+def test_a_million_events_of_one_user_are_one_session(stream: Stream) -> None:
+    half = 500_000
+    for batch in range(2):
+        times = [T0 + timedelta(milliseconds=n) for n in range(batch * half, (batch + 1) * half)]
+        records = [record(event(f"e{batch}-{n}", "u1", at), at) for n, at in enumerate(times)]
+        stream.send(*records, *records[:1000])
+    totals = stream.run()
+    assert (totals.accepted, totals.deduplicated, totals.quarantined) == (2 * half, {"same_event": 2000}, {})
+    assert stream.sessions() == [("u1", 0, 2 * half)]
+    [features] = stream.table("user_features")
+    assert (features["sessions_30d"], features["events_30d"]) == (1, 2 * half)
 
 
 def test_a_late_event_joins_moves_and_merges_sessions(stream: Stream) -> None:

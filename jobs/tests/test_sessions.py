@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from securecart.sessions import affected_spans, sessionise, sessions_of
+from securecart.click_events import enrich
+from securecart.sessions import PAGES, affected_spans, sessionise, sessions_of
 from tests.clicks import plain_sessions
 
 GAP = 30
@@ -108,3 +111,90 @@ def test_new_events_change_no_session_outside_of_their_span(spark: SparkSession,
     kept = {s for s in expected_sessions(old) if not inside(s[0], s[1])}
     renewed = expected_sessions([e for e in events if inside(e[0], micros(e[1]))])
     assert kept | renewed == expected_sessions(events)
+
+
+#: What a browser sends, as the job has read it; the pause is since the event before, whoever's that was.
+sent = st.fixed_dictionaries(
+    {
+        # An anonymous id may read like a user, and both may be there.
+        "who": st.sampled_from([("u1", None), ("u1", "a1"), (None, "u1"), (None, "a1")]),
+        "pause": st.one_of(st.just(0), pauses),
+        "event_type": st.sampled_from(["page_view", "product_view", "search", "add_to_cart", "checkout", "purchase"]),
+        "page": st.sampled_from([None, "/", "/a"]),
+        "product_id": st.sampled_from([None, "p1", "p2"]),
+        "referrer": st.sampled_from([None, "https://www.google.com/", "https://own.example/"]),
+        "device": st.sampled_from(["desktop", "mobile", "app"]),
+    }
+)
+
+
+def by_id(session: dict[str, Any]) -> str:
+    return str(session["session_id"])
+
+
+def plain_rows(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Whole sessions, obviously right: one visitor after the other, one event after the other; times as numbers."""
+    by_visitor = defaultdict(list)
+    for one in events:
+        known = f"u:{one['user_id']}" if one["user_id"] is not None else f"a:{one['anonymous_id']}"
+        by_visitor[hashlib.sha256(known.encode()).hexdigest()].append(one)
+    rows = []
+    for visitor, own in by_visitor.items():
+        in_order = sorted(own, key=lambda e: (e["occurred_at"], e["row_hash"]))
+        taken = 0
+        for times in plain_sessions([e["occurred_at"] for e in own], timedelta(minutes=GAP)):
+            session = in_order[taken : taken + len(times)]
+            taken += len(times)
+            first, last = session[0], session[-1]
+            carts = [e for e in session if e["event_type"] == "add_to_cart"]
+            products = [e["product_id"] for e in session if e["product_id"] is not None]
+            sources = {None: "direct", "https://www.google.com/": "search", "https://own.example/": "internal"}
+            row: dict[str, Any] = {
+                "session_id": hashlib.sha256(f"{visitor}|{micros(first['occurred_at'])}".encode()).hexdigest(),
+                "visitor_id": visitor,
+                "user_id": first["user_id"],
+                "session_date": first["occurred_at"].date(),
+                "started_at": micros(first["occurred_at"]),
+                "ended_at": micros(last["occurred_at"]),
+                "duration_seconds": (last["occurred_at"] - first["occurred_at"]) // timedelta(seconds=1),
+                "event_count": len(session),
+                "page_views": sum(e["event_type"] in PAGES for e in session),
+                "product_views": sum(e["event_type"] == "product_view" for e in session),
+                "cart_adds": len(carts),
+                "checkouts": sum(e["event_type"] == "checkout" for e in session),
+                "purchases": sum(e["event_type"] == "purchase" for e in session),
+                "cart_products": len({e["product_id"] for e in carts} - {None}),
+                "last_cart_at": micros(carts[-1]["occurred_at"]) if carts else None,
+                "last_product_id": products[-1] if products else None,
+                "entry_page": first["page"],
+                "exit_page": last["page"],
+                "channel": sources[first["referrer"]],
+                "device": first["device"],
+            }
+            rows.append(row)
+    return rows
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(sent, min_size=1, max_size=25), order=st.randoms(use_true_random=False))
+def test_whole_sessions_are_those_of_the_plain_implementation(spark: SparkSession, steps, order) -> None:  # type: ignore[no-untyped-def]
+    """Equal times, several devices in one session, visitors without a user, and every column of the table."""
+    clock = START
+    events = []
+    for number, step in enumerate(steps):
+        clock += timedelta(microseconds=step["pause"])
+        user, anonymous = step["who"]
+        told = {name: step[name] for name in ("event_type", "page", "product_id", "referrer", "device")}
+        # Of events of the same instant the hash decides, whatever it is.
+        row_hash = hashlib.sha256(str(order.random()).encode()).hexdigest()
+        more = {"event_id": str(number), "occurred_at": clock, "row_hash": row_hash}
+        events.append({"user_id": user, "anonymous_id": anonymous, **told, **more})
+    shuffled = order.sample(events, len(events))
+    types = ", ".join(f"{name} {'timestamp' if name == 'occurred_at' else 'string'}" for name in events[0])
+    read = spark.createDataFrame([tuple(e.values()) for e in shuffled], types)
+    found = sessions_of(enrich(read, ("own.example",)), GAP)
+    # As numbers, because a time that is collected loses its zone.
+    for name in ("started_at", "ended_at", "last_cart_at"):
+        found = found.withColumn(name, F.unix_micros(name))
+    rows = [row.asDict() for row in found.collect()]
+    assert sorted(rows, key=by_id) == sorted(plain_rows(events), key=by_id)
