@@ -44,7 +44,12 @@ export async function stream(options: StreamOptions): Promise<number> {
     progress.stop();
     const before = (await streamProgress(workspace))?.total.received ?? 0;
     const job = runStreamJob(services, workspace, windowSeconds);
-    const failed = job.catch(() => stop.abort()); // it is awaited below; here it only ends the generator
+    // It is awaited below; here it only ends the generator, and the wait for its batches.
+    const ended = new AbortController();
+    job.catch(() => {
+      stop.abort();
+      ended.abort();
+    });
     const generator = new ClickGenerator();
     if (options.seconds !== undefined) setTimeout(interrupt, options.seconds * 1000).unref();
     const done = new AbortController();
@@ -52,7 +57,7 @@ export async function stream(options: StreamOptions): Promise<number> {
       try {
         await generate(generator, workspace, options.rate, stop.signal);
         process.stdout.write("stopping: what was sent is read to its end …\n");
-        return await Promise.race([drain(generator, workspace, before), failed.then(() => false)]);
+        return await drain(generator, workspace, before, ended.signal);
       } finally {
         done.abort();
       }
@@ -133,13 +138,15 @@ function line(
   return cells.map(([text, width]) => text.padStart(width)).join("");
 }
 
-/** Waits until all that was sent was read. @returns false when that takes too long */
+/** Waits until all that was sent was read. @returns false when that takes too long, or when `signal` says to stop */
 export async function drain(
   generator: ClickGenerator,
   workspace: Workspace,
   before: number,
+  signal?: AbortSignal,
 ): Promise<boolean> {
-  for (const until = Date.now() + longestDrain; Date.now() < until; await sleep(lookEvery)) {
+  const until = Date.now() + longestDrain;
+  for (; Date.now() < until && !signal?.aborted; await sleep(lookEvery)) {
     const received = (await streamProgress(workspace))?.total.received ?? 0;
     if (received >= generator.sent.records + before) return true;
   }
