@@ -143,7 +143,16 @@ def test_what_happens_or_is_labelled_later_changes_nothing(spark: SparkSession) 
     asked = [transaction(10**6 + n, day, f"{world}-a", f"{world}-x") for n, (world, day) in enumerate(days.items())]
     nows = {world: START + timedelta(days=day) for world, day in days.items()}
     everything, known = list(asked), list(asked)
-    for row in worlds(3):
+    # At the edges: a second and half an hour later, and labels that lack a second to be known.
+    edges = (timedelta(seconds=1), timedelta(minutes=30), timedelta(days=-7, seconds=1))
+    near = [
+        row
+        | {"transaction_id": f"{row['transaction_id']} {edge} {fraud}", "event_time": row["event_time"] + edge, **more}
+        for row in asked
+        for edge in edges
+        for fraud, more in enumerate(({"fraud": 0, "amount": 90.0}, {"fraud": 1}))
+    ]
+    for row in [*worlds(3), *near]:
         now = nows[row["customer_id"].split("-")[0]]
         if row["event_time"] == now:
             continue

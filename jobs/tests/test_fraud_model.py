@@ -176,6 +176,20 @@ def test_a_stored_model_scores_as_before_and_says_why(featured: DataFrame, train
         from_json(document)
 
 
+def test_odd_rows_are_scored_by_a_model_that_never_saw_any(spark: SparkSession, trained: Model) -> None:
+    """Amounts of every kind, of customers and at terminals that are new or unknown, without any history."""
+    amounts = [0.0, -5.0, 0.01, 9e15, float("inf"), float("-inf"), float("nan"), None]
+    parties = [("new", "new"), (None, "t1"), ("c1", None), (None, None)]
+    numbers = range(len(amounts) * len(parties))
+    rows = [
+        (str(n), datetime(2018, 3, 1), *parties[n % len(parties)], amounts[n // len(parties)], None, None, None)
+        for n in numbers
+    ]
+    found = by_model(features(spark.createDataFrame(rows, SCHEMA)), trained).collect()
+    assert {r["transaction_id"] for r in found} == {str(n) for n in numbers}
+    assert all(0 < r["probability"] < 1 for r in found)
+
+
 def test_a_shap_sum_is_the_margin(featured: DataFrame, trained: Model) -> None:
     booster = trained.booster
     margins = {r["transaction_id"]: r["margin"] for r in with_margins(featured, booster, ("transaction_id",)).collect()}

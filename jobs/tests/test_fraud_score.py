@@ -219,10 +219,12 @@ def test_a_high_risk_is_an_alert_in_the_lake_and_by_message(
     assert json.loads(notice["Message"]) == written
 
 
-def test_reports_that_name_nothing_known_or_only_one_class_are_said(payments: Payments) -> None:
+def test_reports_that_name_nothing_known_or_were_corrected_leave_one_class_which_is_said(payments: Payments) -> None:
     payments.add("transactions", *[payment(f"T{n}", n) for n in range(30)])
-    payments.report("a", ("T1", 0, START + timedelta(days=60)))
-    with pytest.raises(JobError, match=r"nothing to learn from: 0 frauds and \d+ genuine .*widen the training days"):
+    payments.report("a", ("T1", 1, START + timedelta(days=20)), ("gone", 1, START + timedelta(days=21)))
+    payments.report("b", ("T1", 0, START + timedelta(days=60)))  # corrects it
+    # Sixteen days to train on, eight until labels are known, and seven to measure.
+    with pytest.raises(JobError, match=r"nothing to learn from: 0 frauds and 16 genuine .*widen the training days"):
         payments.train()
 
 
@@ -268,11 +270,12 @@ def test_scored_batch_by_batch_or_all_at_once_is_the_same(
 
 
 def test_amounts_at_the_edges_are_scored(payments: Payments) -> None:
-    amounts = [0, 9999999999.99, 0.01]
+    amounts = [0, 9999999999.99, 0.01, -7.5]
     payments.add("transactions", *[payment(f"T{n}", n / 100, amount=amount) for n, amount in enumerate(amounts)])
     found = payments.score("edges")
-    assert len(found) == 3
+    assert len(found) == 4
     assert "amount of zero or less" in found["T0"]["reasons"]
+    assert "amount of zero or less" in found["T3"]["reasons"]
     assert "absurd amount" in found["T1"]["reasons"]
 
 
