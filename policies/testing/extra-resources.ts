@@ -276,6 +276,7 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
   const shared = new Set([
     "aws:apigateway/method:Method",
     "aws:cloudwatch/metricAlarm:MetricAlarm",
+    tags,
     "aws:sqs/queue:Queue",
     "aws:lambda/eventSourceMapping:EventSourceMapping",
     "aws:ec2/subnet:Subnet",
