@@ -13,6 +13,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -35,6 +36,11 @@ from source_database import SourceDatabase
 from spark_session import local_session, stop
 
 log = logging.getLogger("driver")
+
+#: What an error says, somewhere, that came of stopping a stream.
+INTERRUPTED = re.compile(
+    r"java\.lang\.InterruptedException|ClosedByInterruptException|cancelled (?:as )?part of cancelled job group"
+)
 
 LOG4J = """\
 rootLogger.level = warn
@@ -106,11 +112,11 @@ class Driver:
     def was_stopped(self, error: StreamingQueryException) -> bool:
         """Whether a stream ended because it was stopped.
 
-        Stopping interrupts its thread. Spark knows that by the error, but not when the thread was reading a local
-        file's permissions: Hadoop then wraps the interruption in an error of its own.
+        Stopping interrupts its thread and cancels its jobs. Spark knows that by the error, but not when another took
+        the error and raised its own: Hadoop that was reading a file's permissions, Python that was in a batch.
         """
         text = str(error)
-        return "java.lang.InterruptedException" in text and any(f"[id = {query}," in text for query in self.stopped)
+        return INTERRUPTED.search(text) is not None and any(f"[id = {query}," in text for query in self.stopped)
 
     def table_rows(self, tables: list[str]) -> dict[str, int]:
         """Rows of Iceberg tables, from their file listing; a table that does not exist is left out."""
@@ -158,6 +164,8 @@ def describe(error: Exception) -> dict[str, str]:
     """An error as the workflow sees it: its class, and a message fit to read."""
     message = str(error)
     if not isinstance(error, JobError):
+        # What a stream's batch raised comes as Python's trace within Spark's message; its last lines say what it was.
+        *_, message = re.split(r"Traceback \(most recent call last\):\n(?: .*\n)*", message)
         # Spark's messages carry the JVM's whole trace; the first lines say what happened.
         lines = [line for line in message.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
         message = "\n".join(lines[:6])
