@@ -95,13 +95,20 @@ describe("API as a source", () => {
   it("refuses what is no JSON, and who has no key; says when the stream is throttled", async () => {
     expect((await post("{half")).status).to.equal(400);
     expect((await post(JSON.stringify(event), "other")).status).to.equal(403);
-    throttled = new Error("ProvisionedThroughputExceededException");
-    const answer = await post(JSON.stringify(event));
-    expect([answer.status, answer.body]).to.deep.equal([
-      500,
-      '{"message":"ProvisionedThroughputExceededException"}',
-    ]);
+    throttled = Object.assign(new Error("Rate exceeded for shard"), {
+      name: "ProvisionedThroughputExceededException",
+    });
+    expect(await post(JSON.stringify(event))).to.deep.equal({
+      status: 429,
+      body: '{"message":"ProvisionedThroughputExceededException: Rate exceeded for shard"}',
+    });
+    throttled = new Error("no right to put");
+    expect((await post(JSON.stringify(event))).status).to.equal(500);
     expect(records).to.deep.equal([]);
+    // The caller sends it again, and it is there once.
+    throttled = undefined;
+    expect((await post(JSON.stringify(event))).status).to.equal(200);
+    expect(records).to.have.length(1);
   });
 
   it("throttles", async () => {

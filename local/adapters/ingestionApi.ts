@@ -21,7 +21,7 @@ export interface IngestionOptions {
   /** The mapping template's text. */
   readonly template: string;
   readonly stream: string;
-  /** Takes the record. @throws what the caller is told as status 500 */
+  /** Takes the record. @throws Error of Kinesis, which the caller is told with status 500, or 429 when it is throttled */
   readonly put: (record: PutRecord) => Promise<void>;
   /** Stands for the authorisation by IAM: the keys that may post. */
   readonly keys: ReadonlySet<string>;
@@ -75,7 +75,9 @@ export function ingestion({ model, template, stream, put, keys, throttle }: Inge
     try {
       await put(putRecord.parse(JSON.parse(mapped)));
     } catch (error) {
-      return { status: 500, body: { message: error instanceof Error ? error.message : String(error) } };
+      const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      // As the deployed API's answers have it (infra/pipeline/rest-api.ts).
+      return { status: why.includes("ProvisionedThroughputExceeded") ? 429 : 500, body: { message: why } };
     }
     return { status: 200, body: {} };
   };
