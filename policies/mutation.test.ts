@@ -24,7 +24,7 @@ const ruleOf = (id: string): Rule => {
 
 /** Properties by which one thing names another: whatever the name will be, there is one. */
 const names =
-  /(kms\w*Key\w*|KeyId|KeyArn|sourceArn|sourceAccount|authorizerId|requestValidatorId|subnetId|targetBucket|logDestination|destinationArn|format|[dD]eadLetterConfig|destinationConfig|securityConfiguration|accessLogSettings|physicalConnectionRequirements|referencedSecurityGroupId|finalSnapshotIdentifier|dimensions\.StateMachineArn|name)$/;
+  /(kms\w*Key\w*|KeyId|KeyArn|sourceArn|sourceAccount|authorizerId|requestValidatorId|subnetId|targetBucket|logDestination|destinationArn|format|[dD]eadLetterConfig|destinationConfig|securityConfiguration|accessLogSettings|physicalConnectionRequirements|referencedSecurityGroupId|availabilityZone|finalSnapshotIdentifier|dimensions\.StateMachineArn|name)$/;
 
 /** Rules that look through every text of a stack for what must not be there: the rest is other rules' to judge. */
 const scans = new Set([
@@ -38,6 +38,16 @@ const scans = new Set([
 
 /** Cases in which an unknown value is as good as one that is there. */
 const presenceIsEnough = (rule: string, path: string): boolean => scans.has(rule) || names.test(path);
+
+type CaseKind = "compliant" | "non-compliant" | "absent" | "unknown";
+
+const isOption = "it is an option of the program, no input: always known, and given or not";
+
+/** Kinds of cases that a rule cannot have, with the reason. */
+const impossible: Readonly<Record<string, Readonly<Partial<Record<CaseKind, string>>>>> = {
+  // Held below, by taking the option away at every resource.
+  "stateful-protected": { "non-compliant": isOption, absent: isOption, unknown: isOption },
+};
 
 // What this does not show: that the rules ask for enough. Blind mutants do (policy:mutants).
 describe("every rule, one change at a time", function () {
@@ -60,6 +70,66 @@ describe("every rule, one change at a time", function () {
       .flatMap((rule) => [...(clean.get(rule.id) ?? [])].map((finding) => ({ rule: rule.id, finding })));
     const waived = new Set(found.map(({ rule, finding }) => `${rule} ${finding.match(/::([\w-]+) /)?.[1]}`));
     expect([...waived]).to.deep.equal(["lambda-in-vpc securecart-prod-partner-pull"]);
+  });
+
+  describe("has of every rule that is not about IAM", () => {
+    const others = rules.filter(({ id }) => !id.startsWith("iam-"));
+    const casesOf = ({ id }: Rule) => cases.filter(({ rule }) => rule === id);
+    const values = (rule: Rule): readonly unknown[] =>
+      casesOf(rule).flatMap(({ bad, good = [] }) => [...bad, ...good]);
+    /** Ids of the rules without one of a kind, those left out for which it is said why they can have none. */
+    const without = (kind: CaseKind, has: (rule: Rule) => boolean): readonly string[] =>
+      others.filter((rule) => !has(rule) && !impossible[rule.id]?.[kind]).map(({ id }) => id);
+
+    it("a compliant resource in the stack, or a value that makes one so", () => {
+      const isClean = (rule: Rule): boolean =>
+        judged(rule, base).some((each) => each.state === "judged" && each.findings.length === 0) ||
+        casesOf(rule).some(({ good = [] }) => good.some((value) => value !== removed));
+      expect(without("compliant", isClean)).to.deep.equal([]);
+    });
+
+    it("a non-compliant value, another than none", () => {
+      const isBroken = (rule: Rule): boolean =>
+        casesOf(rule).some(({ at, bad }) => at !== undefined && bad.some((value) => value !== removed));
+      expect(without("non-compliant", isBroken)).to.deep.equal([]);
+    });
+
+    it("an absent value or resource", () => {
+      const isAbsent = (rule: Rule): boolean => values(rule).includes(removed);
+      expect(without("absent", isAbsent)).to.deep.equal([]);
+    });
+
+    it("a property that is tried unknown", () => {
+      const isUnknown = (rule: Rule): boolean => casesOf(rule).some(({ at }) => at !== undefined);
+      expect(without("unknown", isUnknown)).to.deep.equal([]);
+    });
+
+    it("values on both sides of a bound, where it has a number for one", () => {
+      // A rule without a number asks for one of a few values, or for something to be there: nothing is between.
+      const isBounded = (rule: Rule): boolean =>
+        casesOf(rule).some((one) =>
+          mutantsOf(one, base).some((mutant) =>
+            added(rule, mutant.base).some(({ message }) => /allowed (is|are) (at least )?-?\d/.test(message)),
+          ),
+        );
+      const hasBothSides = (rule: Rule): boolean =>
+        casesOf(rule).some(
+          ({ bad, good = [] }) =>
+            bad.some((value) => value !== removed) && good.some((value) => value !== removed),
+        );
+      const bounded = others.filter(isBounded);
+      expect(bounded.length).to.be.greaterThan(30);
+      expect(bounded.filter((rule) => !hasBothSides(rule)).map(({ id }) => id)).to.deep.equal([]);
+    });
+
+    it("a reason for each kind that it cannot have, and none beside", () => {
+      for (const [id, kinds] of Object.entries(impossible)) {
+        const rule = ruleOf(id);
+        for (const [kind, reason] of Object.entries(kinds))
+          expect(reason, `${id} ${kind}`).to.match(/\w+ \w+/);
+        expect(casesOf(rule), `${id} has cases by now`).to.deep.equal([]);
+      }
+    });
   });
 
   it("has a case for every rule that is not about IAM", () => {

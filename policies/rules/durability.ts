@@ -326,6 +326,22 @@ export const durability: readonly Rule[] = [
     ({ resource }) => (resource.protect ? undefined : "protect is not set"),
   ),
   onResource(
+    "subnet-zone-named",
+    {
+      ...base,
+      severity: "low",
+      title: "A subnet names its zone, so that several are in several.",
+      controls: controls(),
+      remedy: "Set availabilityZone or availabilityZoneId: AWS chooses one without, and may choose the same.",
+      link: `${docs}/vpc/latest/userguide/create-subnets.html`,
+      types: ["aws:ec2/subnet:Subnet"],
+    },
+    (subnet) =>
+      subnet.has("availabilityZone") || subnet.has("availabilityZoneId")
+        ? undefined
+        : "neither availabilityZone nor availabilityZoneId is set",
+  ),
+  onResource(
     "lambda-runtime-current",
     {
       ...base,

@@ -136,6 +136,24 @@ export const encryptionAtRest: readonly Rule[] = [
       );
     },
   ),
+  onResource(
+    "s3-no-sse-c",
+    {
+      ...base,
+      severity: "medium",
+      title: "A bucket refuses objects that only a key of their writer can read (SSE-C).",
+      controls: controls(),
+      remedy: "Set blockedEncryptionTypes to SSE-C in the BucketServerSideEncryptionConfiguration's rule.",
+      link: `${docs}/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html`,
+      types: [bucketEncryption],
+    },
+    (settings) =>
+      each(settings.items("rules"), (rule) =>
+        rule.texts("blockedEncryptionTypes").includes("SSE-C")
+          ? undefined
+          : { detail: `Rule::${rule.path}`, message: `${rule.path}.blockedEncryptionTypes has no SSE-C` },
+      ),
+  ),
   onStack(
     "s3-object-encryption",
     {

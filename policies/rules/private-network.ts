@@ -130,6 +130,15 @@ function widePorts(rule: Reader, most: number): string | undefined {
     : undefined;
 }
 
+/** Whether a firewall is put before a stage: the API's id is AWS's to give, the stage's name is the program's. */
+function namesStage(association: Reader, stage: Reader): boolean {
+  if (!association.has("resourceArn")) return false;
+  const sources = association.sources("resourceArn");
+  if (sources.length > 0 && !sources.includes(stage.resource.urn)) return false;
+  if (sources.length > 0 && !association.isKnown("resourceArn")) return true;
+  return association.text("resourceArn")?.endsWith(`/stages/${stage.text("stageName")}`) === true;
+}
+
 export const privateNetwork: readonly Rule[] = [
   onStack(
     "s3-public-access-block",
@@ -578,7 +587,7 @@ export const privateNetwork: readonly Rule[] = [
     (stage, stack) =>
       stack
         .ofType("aws:wafv2/webAclAssociation:WebAclAssociation")
-        .some((association) => association.sources("resourceArn").includes(stage.resource.urn))
+        .some((association) => namesStage(association, stage))
         ? undefined
         : "no WebAclAssociation names the stage",
   ),

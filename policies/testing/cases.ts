@@ -234,14 +234,21 @@ export const cases: readonly Case[] = [
   ),
   gone("s3-kms-encryption", bucketEncryption),
   at("s3-bucket-key", bucketEncryption, "rules[0].bucketKeyEnabled", notTrue, [true], isNotLogs),
+  at(
+    "s3-no-sse-c",
+    bucketEncryption,
+    "rules[0].blockedEncryptionTypes",
+    [removed, [], ["NONE"], "SSE-C"],
+    [["SSE-C"]],
+  ),
   at("s3-object-encryption", object, "serverSideEncryption", ["AES256", removed], ["aws:kms:dsse"]),
   at("s3-object-encryption", object, "kmsKeyId", noKey, ownKey),
   at("kms-rotation", key, "enableKeyRotation", notTrue, [true]),
   at("kms-rotation", key, "rotationPeriodInDays", [0, 89, 366, 2560], [90, 365, removed]),
   at("kms-deletion-window", key, "deletionWindowInDays", [0, 7, 13, 31], [14, 30, removed]),
-  at("kms-no-lockout", key, "bypassPolicyLockoutSafetyCheck", [true], [false]),
+  at("kms-no-lockout", key, "bypassPolicyLockoutSafetyCheck", [true], [false, removed]),
   at("kms-no-lockout", key, "isEnabled", [false], [true]),
-  at("kms-no-aws-managed-key", queue, "kmsMasterKeyId", ["alias/aws/sqs"]),
+  at("kms-no-aws-managed-key", queue, "kmsMasterKeyId", ["alias/aws/sqs"], ["alias/own", removed]),
   at("kms-no-aws-managed-key", logGroup, "kmsKeyId", [
     "arn:aws:kms:eu-central-1:444455556666:alias/aws/logs",
   ]),
@@ -328,6 +335,7 @@ export const cases: readonly Case[] = [
   at("sfn-customer-key", machine, "encryptionConfiguration.type", ["AWS_OWNED_KEY"]),
   at("sfn-customer-key", machine, "encryptionConfiguration.kmsKeyId", noKey, ownKey),
   at("sfn-export-key", machine, "definition", [
+    removed,
     ...["S3SseAlgorithm", "S3SseKmsKeyId"].map((field) =>
       calling("exportTableToPointInTime", `no ${field}`, (given) => omit(given, field)),
     ),
@@ -339,6 +347,7 @@ export const cases: readonly Case[] = [
     "x",
   ]),
   at("emr-serverless-disk-key", machine, "definition", [
+    removed,
     calling("startJobRun", "no overrides", (given) => omit(given, "ConfigurationOverrides")),
     ...["", "alias/aws/ebs", "arn:aws:kms:eu:1:key/*", 7].map((EncryptionKeyArn) =>
       calling("startJobRun", `key ${EncryptionKeyArn}`, (given) => ({
@@ -361,6 +370,7 @@ export const cases: readonly Case[] = [
       "{",
     ],
     [
+      removed,
       recipeJob("a key of the template", (job) => ({
         ...job,
         EncryptionKeyArn: { "Fn::GetAtt": ["Key", "Arn"] },
@@ -380,15 +390,18 @@ export const cases: readonly Case[] = [
   at("sqs-key-reuse", queue, "kmsDataKeyReusePeriodSeconds", [0, 59, 3601, 86_400], [60, 3600, removed]),
   at("logs-customer-key", logGroup, "kmsKeyId", noKey, ownKey),
   at("scheduler-customer-key", schedule, "kmsKeyArn", noKey, ownKey),
-  at("apigateway-cache-encrypted", methodSettings, "settings", [
-    { cachingEnabled: true },
-    { cachingEnabled: true, cacheDataEncrypted: false },
-  ]),
+  at(
+    "apigateway-cache-encrypted",
+    methodSettings,
+    "settings",
+    [{ cachingEnabled: true }, { cachingEnabled: true, cacheDataEncrypted: false }],
+    [{ cachingEnabled: true, cacheDataEncrypted: true }, { cachingEnabled: false }, removed],
+  ),
   at(
     "s3-own-key-only",
     bucketPolicy,
     "policy",
-    [statements("no OwnKeyOnly", (all) => all.filter(({ Sid }) => Sid !== "OwnKeyOnly"))],
+    [statements("no OwnKeyOnly", (all) => all.filter(({ Sid }) => Sid !== "OwnKeyOnly")), removed],
     [],
     isNotLogs,
   ),
@@ -423,7 +436,7 @@ export const cases: readonly Case[] = [
     "aws:sns/topicSubscription:TopicSubscription",
     "protocol",
     ["http"],
-    ["https"],
+    ["https", removed],
   ),
   at("sns-no-http-subscription", "aws:sns/topicSubscription:TopicSubscription", "endpoint", [
     "http://a.example/",
@@ -454,15 +467,33 @@ export const cases: readonly Case[] = [
     ["TLS_1_0", removed],
     ["SecurityPolicy_TLS13_1_3_2025_09"],
   ),
-  at("apigateway-https-integration", "aws:apigateway/integration:Integration", "uri", ["http://a.example/"]),
+  at(
+    "apigateway-https-integration",
+    "aws:apigateway/integration:Integration",
+    "uri",
+    ["http://a.example/"],
+    ["https://a.example/", removed],
+  ),
   at("apigateway-https-integration", "aws:apigateway/integration:Integration", "tlsConfig", [
     { insecureSkipVerification: true },
   ]),
   // Access
-  at("reference-own-account", target, "arn", ["arn:aws:sns:eu-central-1:999999999999:alerts"]),
+  at(
+    "reference-own-account",
+    target,
+    "arn",
+    ["arn:aws:sns:eu-central-1:999999999999:alerts"],
+    ["arn:aws:sns:eu-central-1:444455556666:alerts", removed],
+  ),
   at("reference-own-account", lambda, "role", ["arn:aws:iam::999999999999:role/x"]),
   at("reference-own-account", queue, "kmsMasterKeyId", ["arn:aws:kms:eu-central-1:999999999999:key/1"]),
-  at("reference-exact", lambda, "role", ["arn:aws:iam::444455556666:role/*"]),
+  at(
+    "reference-exact",
+    lambda,
+    "role",
+    ["arn:aws:iam::444455556666:role/*"],
+    ["arn:aws:iam::444455556666:role/x", removed],
+  ),
   at("reference-exact", target, "deadLetterConfig.arn", ["arn:aws:sqs:eu-central-1:444455556666:?"]),
   at("lambda-no-secrets", lambda, "environment.variables.DB_PASSWORD", ["hunter2"], [""]),
   at(
@@ -470,21 +501,27 @@ export const cases: readonly Case[] = [
     lambda,
     "environment.variables.X",
     ["AKIAIOSFODNN7EXAMPLE", "mysql://u:p@host/db"],
-    ["plain"],
+    ["plain", removed],
   ),
   at(
     "glue-no-secrets",
     job,
     "defaultArguments.--password",
     ["hunter2"],
-    ["arn:aws:secretsmanager:eu:1:secret:x"],
+    ["arn:aws:secretsmanager:eu:1:secret:x", removed],
   ),
-  at("sfn-no-secrets", machine, "definition", [
-    new From(
-      "secret",
-      edited((document) => ({ ...document, Comment: "AKIAIOSFODNN7EXAMPLE" })),
-    ),
-  ]),
+  at(
+    "sfn-no-secrets",
+    machine,
+    "definition",
+    [
+      new From(
+        "secret",
+        edited((document) => ({ ...document, Comment: "AKIAIOSFODNN7EXAMPLE" })),
+      ),
+    ],
+    [removed],
+  ),
   at("glue-connection-secret", connection, "connectionProperties.PASSWORD", ["hunter2"]),
   at("glue-connection-secret", connection, "connectionProperties.SECRET_ID", [removed, ""], [], isJdbc),
   at("lambda-permission-source", "aws:lambda/permission:Permission", "sourceArn", [removed, ""]),
@@ -583,6 +620,7 @@ export const cases: readonly Case[] = [
     [
       "{}",
       '{"source":[]}',
+      removed,
       '{"source":[{"anything-but":"x"}]}',
       '{"detail-type":["Glue Job State Change"]}',
       "x",
@@ -590,9 +628,13 @@ export const cases: readonly Case[] = [
     ['{"source":["a.b"]}'],
     isPattern,
   ),
-  at("peering-one-account", "aws:ec2/vpcPeeringConnection:VpcPeeringConnection", "peerOwnerId", [
-    "999999999999",
-  ]),
+  at(
+    "peering-one-account",
+    "aws:ec2/vpcPeeringConnection:VpcPeeringConnection",
+    "peerOwnerId",
+    ["999999999999"],
+    ["444455556666", removed],
+  ),
   at("peering-one-account", "aws:ec2/vpcPeeringConnection:VpcPeeringConnection", "peerRegion", ["us-east-1"]),
   // Private network
   gone("s3-public-access-block", block),
@@ -606,7 +648,13 @@ export const cases: readonly Case[] = [
     "rule.objectOwnership",
     ["ObjectWriter", "BucketOwnerPreferred", removed],
   ),
-  at("s3-no-acl", bucket, "acl", ["public-read", "public-read-write", "authenticated-read"], ["private"]),
+  at(
+    "s3-no-acl",
+    bucket,
+    "acl",
+    ["public-read", "public-read-write", "authenticated-read"],
+    ["private", removed],
+  ),
   at("s3-no-acl", bucket, "grants", [[{ uri: "http://acs.amazonaws.com/groups/global/AllUsers" }]]),
   at("lambda-in-vpc", lambda, "vpcConfig", [removed, {}]),
   at("lambda-in-vpc", lambda, "vpcConfig.subnetIds", [[], ["subnet-1"]], [["subnet-1", "subnet-2"]]),
@@ -630,7 +678,7 @@ export const cases: readonly Case[] = [
   at("subnet-no-public-address", "aws:ec2/subnet:Subnet", "mapPublicIpOnLaunch", [true], [false, removed]),
   at("vpc-private-dns", vpc, "enableDnsHostnames", notTrue),
   at("vpc-private-dns", vpc, "enableDnsSupport", [false], [true, removed]),
-  at("security-group-no-open-ingress", ingress, "cidrIpv4", open, ["10.0.0.0/8"]),
+  at("security-group-no-open-ingress", ingress, "cidrIpv4", open, ["10.0.0.0/8", removed]),
   at("security-group-no-open-ingress", ingress, "cidrIpv6", ["::/0"]),
   at("security-group-no-open-ingress", group, "ingress", [
     [{ cidrBlocks: ["0.0.0.0/0"] }],
@@ -639,9 +687,9 @@ export const cases: readonly Case[] = [
   at("security-group-no-open-ingress", "aws:ec2/securityGroupRule:SecurityGroupRule", "cidrBlocks", [
     ["0.0.0.0/0"],
   ]),
-  at("security-group-no-open-egress", egress, "cidrIpv4", open),
+  at("security-group-no-open-egress", egress, "cidrIpv4", open, ["10.0.0.0/8", removed]),
   at("security-group-no-open-egress", group, "egress", [[{ cidrBlocks: ["0.0.0.0/0"] }]]),
-  at("security-group-one-protocol", ingress, "ipProtocol", ["-1"], ["tcp", "udp"]),
+  at("security-group-one-protocol", ingress, "ipProtocol", ["-1"], ["tcp", "udp", removed]),
   at("security-group-one-protocol", egress, "ipProtocol", ["-1"]),
   at("security-group-narrow-ports", ingress, "toPort", [65_535, 453, removed], [443, 452], isAcross),
   at(
@@ -679,6 +727,14 @@ export const cases: readonly Case[] = [
     [removed, { types: "EDGE" }, { types: ["EDGE"] }, { types: [] }],
     [{ types: "PRIVATE" }, { types: ["REGIONAL"] }],
   ),
+  at(
+    "vpc-needed-endpoints",
+    endpoint,
+    "serviceName",
+    ["com.amazonaws.eu-central-1.ec2", removed],
+    ["com.amazonaws.eu-central-1.s3"],
+    ({ name }) => name.endsWith("-s3"),
+  ),
   gone("vpc-needed-endpoints", endpoint, ({ name }) => /-(s3|glue|dynamodb|logs)$/.test(name)),
   at("vpc-endpoint-private-dns", endpoint, "privateDnsEnabled", notTrue, [true], isInterface),
   at("vpc-endpoint-private-dns", endpoint, "securityGroupIds", [removed, []], [], isInterface),
@@ -699,7 +755,7 @@ export const cases: readonly Case[] = [
       '{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:role/x"},"Action":"s3:GetObject","Resource":"*"}}',
     ],
   ),
-  at("vpc-no-internet-route", "aws:ec2/route:Route", "destinationCidrBlock", open),
+  at("vpc-no-internet-route", "aws:ec2/route:Route", "destinationCidrBlock", open, ["10.0.0.0/8", removed]),
   at(
     "vpc-no-internet-route",
     "aws:ec2/routeTable:RouteTable",
@@ -709,6 +765,10 @@ export const cases: readonly Case[] = [
     isExtra,
   ),
   gone("apigateway-waf", "aws:wafv2/webAclAssociation:WebAclAssociation"),
+  at("apigateway-waf", "aws:wafv2/webAclAssociation:WebAclAssociation", "resourceArn", [
+    "arn:aws:apigateway:eu-central-1::/restapis/abc/stages/another",
+    removed,
+  ]),
   // Logging and tracing
   gone("s3-access-logging", "aws:s3/bucketLogging:BucketLogging"),
   at("s3-access-logging", "aws:s3/bucketLogging:BucketLogging", "targetBucket", [removed, ""]),
@@ -762,7 +822,7 @@ export const cases: readonly Case[] = [
       recipeJob("no logs", (job) => omit(job, "LogSubscription")),
       recipeJob("logs off", (job) => ({ ...job, LogSubscription: "DISABLE" })),
     ],
-    [],
+    [removed],
     isRecipeJob,
   ),
   at("log-retention", logGroup, "retentionInDays", [0, 1, 364, 3654, removed, "365"], [365, 3653]),
@@ -805,9 +865,17 @@ export const cases: readonly Case[] = [
         ({ inputs }) => inputs.namespace === namespace,
       ),
   ),
+  at("lambda-alarm", alarm, "metricName", ["Invocations", removed], [], ({ name }) =>
+    name.endsWith("-plan-errors"),
+  ),
   gone("lambda-alarm", alarm, ({ name }) => name.endsWith("-plan-errors")),
-  at("sfn-alarm", alarm, "dimensions.StateMachineArn", [removed], [], ({ name }) =>
-    name.endsWith("workflow-failed"),
+  at(
+    "sfn-alarm",
+    alarm,
+    "dimensions.StateMachineArn",
+    ["arn:aws:states:eu:1:stateMachine:another", removed],
+    [],
+    ({ name }) => name.endsWith("workflow-failed"),
   ),
   gone("sfn-alarm", alarm, ({ name }) => /workflow-(failed|timed-out)$/.test(name)),
   gone("glue-alarm", eventRule, ({ name }) => name.endsWith("job-failed")),
@@ -815,8 +883,9 @@ export const cases: readonly Case[] = [
   at("glue-alarm", eventRule, "eventPattern", ['{"source":["aws.s3"]}'], [], ({ name }) =>
     name.endsWith("job-failed"),
   ),
-  at("kinesis-alarm", stream, "name", ["another"]),
+  at("kinesis-alarm", stream, "name", ["another"], [removed]),
   at("queue-alarm", queue, "name", ["another"]),
+  gone("queue-alarm", alarm, ({ inputs }) => inputs.namespace === "AWS/SQS"),
   gone("redshift-alarm", alarm, ({ name }) => name.endsWith("queries-failed")),
   at(
     "redshift-alarm",
@@ -855,7 +924,7 @@ export const cases: readonly Case[] = [
   ),
   at("s3-lifecycle-keeps-tables", lifecycle, "rules[0].expiration", [{ days: 30 }]),
   at("s3-lifecycle-keeps-tables", lifecycle, "rules[1].filter.prefix", ["tables/", "", "t", "tables/x/"]),
-  at("s3-lifecycle-keeps-tables", lifecycle, "rules[1].expiration.days", [0], [1]),
+  at("s3-lifecycle-keeps-tables", lifecycle, "rules[1].expiration.days", [0], [1, removed]),
   at("s3-no-force-destroy", bucket, "forceDestroy", [true, "no"], [false, removed]),
   at("s3-object-lock", bucket, "objectLockEnabled", [removed, false], [true], isLogs),
   at("kinesis-retention", stream, "retentionPeriod", [24, 167, 0, removed], [168, 8760]),
@@ -882,6 +951,7 @@ export const cases: readonly Case[] = [
   ),
   at("secrets-rotation", rotation, "rotationEnabled", [false], [true]),
   at("secrets-recovery-window", secret, "recoveryWindowInDays", [0, 6, 31], [7, 30, removed]),
+  at("subnet-zone-named", "aws:ec2/subnet:Subnet", "availabilityZone", [removed, ""], ["eu-central-1a"]),
   at("lambda-runtime-current", lambda, "runtime", ["nodejs16.x", "python3.8", removed], ["nodejs24.x"]),
   at("glue-version", job, "glueVersion", ["4.0", "3.0", "0.9", removed], ["5.0", "6.0"]),
   at("emr-serverless-release", emr, "releaseLabel", ["emr-6.15.0", removed], ["emr-7.0.0", "emr-8.1.0"]),
@@ -917,6 +987,7 @@ export const cases: readonly Case[] = [
     ({ inputs }) => inputs.bisectBatchOnFunctionError !== true,
   ),
   at("sfn-task-retry", machine, "definition", [
+    removed,
     tasks("no Retry", (state) => omit(state, "Retry")),
     tasks("empty Retry", (state) => ({ ...state, Retry: [] })),
     retriers("no attempts", "MaxAttempts", 0),
@@ -924,6 +995,7 @@ export const cases: readonly Case[] = [
     "{}",
   ]),
   at("sfn-task-catch", machine, "definition", [
+    removed,
     tasks("no Catch", (state) => omit(state, "Catch")),
     states("Map", "no Catch of a Map", (state) => omit(state, "Catch")),
     states("Parallel", "no Catch of a Parallel", (state) => omit(state, "Catch")),
@@ -934,6 +1006,7 @@ export const cases: readonly Case[] = [
     machine,
     "definition",
     [
+      removed,
       retriers("attempts without end", "MaxAttempts", 99_999_999),
       retriers("11 attempts", "MaxAttempts", 11),
       retriers("no interval", "IntervalSeconds", 0),
@@ -951,11 +1024,13 @@ export const cases: readonly Case[] = [
     ],
   ),
   at("sfn-task-timeout", machine, "definition", [
+    removed,
     tasks("no timeout", (state) => omit(state, "TimeoutSeconds")),
     tasks("timeout 0", (state) => ({ ...state, TimeoutSeconds: 0 })),
     tasks("endless", (state) => ({ ...state, TimeoutSeconds: 99_999_999 })),
   ]),
   at("sfn-timeout", machine, "definition", [
+    removed,
     new From(
       "no timeout",
       edited((document) => omit(document, "TimeoutSeconds")),
@@ -1002,7 +1077,7 @@ export const cases: readonly Case[] = [
   at("scheduler-retry", schedule, "target.retryPolicy", [removed]),
   at("scheduler-retry", schedule, "target.retryPolicy.maximumRetryAttempts", [0, 186], [1, 185]),
   at("glue-retries", job, "maxRetries", [3, 10, removed], [0, 2]),
-  at("iceberg-no-concurrent-runs", job, "executionProperty.maxConcurrentRuns", [2, 1000, 0], [1]),
+  at("iceberg-no-concurrent-runs", job, "executionProperty.maxConcurrentRuns", [2, 1000, 0], [1, removed]),
   at("lambda-timeout", lambda, "timeout", [0, 901, removed], [1, 900]),
   at("cloudformation-rolls-back", cloudformation, "onFailure", ["DO_NOTHING"], ["ROLLBACK", "DELETE"]),
   at("cloudformation-rolls-back", cloudformation, "disableRollback", [true], [false]),
@@ -1021,12 +1096,15 @@ export const cases: readonly Case[] = [
     "emr-serverless-job-timeout",
     machine,
     "definition",
-    [undefined, 0, 481, "60"].map((ExecutionTimeoutMinutes) =>
-      calling("startJobRun", `${ExecutionTimeoutMinutes} minutes`, (given) => ({
-        ...given,
-        ExecutionTimeoutMinutes,
-      })),
-    ),
+    [
+      removed,
+      ...[undefined, 0, 481, "60"].map((ExecutionTimeoutMinutes) =>
+        calling("startJobRun", `${ExecutionTimeoutMinutes} minutes`, (given) => ({
+          ...given,
+          ExecutionTimeoutMinutes,
+        })),
+      ),
+    ],
     [1, 480].map((ExecutionTimeoutMinutes) =>
       calling("startJobRun", `${ExecutionTimeoutMinutes} minutes`, (given) => ({
         ...given,
@@ -1038,9 +1116,12 @@ export const cases: readonly Case[] = [
     "sfn-map-concurrency",
     machine,
     "definition",
-    [undefined, 0, 41, -1].map((MaxConcurrency) =>
-      states("Map", `${MaxConcurrency} at once`, (state) => ({ ...state, MaxConcurrency })),
-    ),
+    [
+      removed,
+      ...[undefined, 0, 41, -1].map((MaxConcurrency) =>
+        states("Map", `${MaxConcurrency} at once`, (state) => ({ ...state, MaxConcurrency })),
+      ),
+    ],
     [1, 40, "{% $n %}"].map((MaxConcurrency) =>
       states("Map", `${MaxConcurrency} at once`, (state) => ({ ...state, MaxConcurrency })),
     ),
@@ -1061,6 +1142,7 @@ export const cases: readonly Case[] = [
       ),
     ],
     [
+      removed,
       recipeJob("the longest timeout", (job) => ({ ...job, Timeout: 480 })),
       recipeJob("the most nodes", (job) => ({ ...job, MaxCapacity: 10 })),
       recipeJob("retries by default", (job) => omit(job, "MaxRetries")),
@@ -1074,11 +1156,19 @@ export const cases: readonly Case[] = [
   at("redshift-usage-limit", usageLimit, "amount", [0, 10_001, removed], [1, 10_000]),
   at("redshift-usage-limit", usageLimit, "usageType", ["cross-region-datasharing"]),
   at("redshift-usage-limit", usageLimit, "breachAction", ["log", removed], ["emit-metric", "deactivate"]),
-  at("redshift-query-timeout", workgroup, "configParameters", [
-    [],
-    [{ parameterKey: "max_query_execution_time", parameterValue: "0" }],
-  ]),
-  at("kinesis-shards", stream, "shardCount", [0, 33, removed]),
+  at(
+    "redshift-query-timeout",
+    workgroup,
+    "configParameters",
+    [
+      removed,
+      [],
+      [{ parameterKey: "max_query_execution_time", parameterValue: "86401" }],
+      [{ parameterKey: "max_query_execution_time", parameterValue: "0" }],
+    ],
+    ["1", "86400"].map((parameterValue) => [{ parameterKey: "max_query_execution_time", parameterValue }]),
+  ),
+  at("kinesis-shards", stream, "shardCount", [0, 33, removed], [1, 32]),
   at("dynamodb-capacity", table, "billingMode", ["PROVISIONED", removed]),
   at(
     "dynamodb-capacity",
@@ -1100,7 +1190,7 @@ export const cases: readonly Case[] = [
   ),
   at("apigateway-throttling", methodSettings, "settings.throttlingBurstLimit", [-1, 0, removed]),
   gone("apigateway-throttling", methodSettings),
-  at("regions-allowed", "pulumi:providers:aws", "region", ["us-east-1"]),
+  at("regions-allowed", "pulumi:providers:aws", "region", ["us-east-1"], ["eu-central-1", removed]),
   at("regions-allowed", target, "arn", ["arn:aws:sns:us-east-1:444455556666:alerts"]),
   gone("budget-exists", budget),
   at("budget-exists", budget, "limitAmount", ["0", "20001", removed, "much"], ["20000"]),
@@ -1113,7 +1203,7 @@ export const cases: readonly Case[] = [
     at("required-tags", bucket, `tags.${tag}`, [removed, ""]),
   ),
   at("required-tags", lambda, "tags", [removed, {}, "x"]),
-  at("environment-tag", bucket, "tags.environment", ["staging"], ["dev"]),
+  at("environment-tag", bucket, "tags.environment", ["staging"], ["dev", removed]),
 ];
 
 /** What a case makes of a resource's inputs. */

@@ -541,6 +541,13 @@ export const explanations: readonly Explanation[] = [
       },
     ],
     [
+      "buckets are named with the stack's account, and a bucket of that name in another is not the stack's to make",
+      {
+        removed:
+          "policy:Statement[].Condition.StringEqualsIfExists policy:Statement[].Condition.StringEqualsIfExists.aws:ResourceAccount",
+      },
+    ],
+    [
       "grants are still for services alone, on keys of the account",
       { removed: "policy:Statement[].Condition.StringEquals.aws:ResourceTag/pipeline" },
     ],

@@ -133,11 +133,16 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
     domainName: "events.example.com",
     securityPolicy: "TLS_1_2",
   });
+  const stage = stack.find(({ type }) => type === "aws:apigateway/stage:Stage");
+  if (!stage) throw new Error("the prod stack has no stage any more");
   add(
     "aws:wafv2/webAclAssociation:WebAclAssociation",
     "extra",
-    { resourceArn: "arn:aws:apigateway:eu-central-1::/restapis/abc/stages/v1", webAclArn: "acl" },
-    { resourceArn: [urnOf("aws:apigateway/stage:Stage", "extra")] },
+    {
+      resourceArn: `arn:aws:apigateway:eu-central-1::/restapis/abc/stages/${stage.inputs.stageName}`,
+      webAclArn: "acl",
+    },
+    { resourceArn: [stage.urn] },
   );
   add("aws:kinesis/stream:Stream", "extra", {
     name: "extra",
@@ -249,7 +254,12 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
     parameters: [{ name: "require_secure_transport", value: "1" }],
   });
   const subnet = urnOf("aws:ec2/subnet:Subnet", "extra");
-  add("aws:ec2/subnet:Subnet", "extra", { vpcId: "vpc-1", mapPublicIpOnLaunch: false, tags });
+  add("aws:ec2/subnet:Subnet", "extra", {
+    vpcId: "vpc-1",
+    availabilityZone: "eu-central-1a",
+    mapPublicIpOnLaunch: false,
+    tags,
+  });
   add(
     "aws:rds/subnetGroup:SubnetGroup",
     "extra",
@@ -271,12 +281,12 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
   add("aws:ec2/routeTable:RouteTable", "extra", {
     vpcId: "vpc-1",
     routes: [{ cidrBlock: "10.110.0.0/16", vpcPeeringConnectionId: "pcx-1" }],
+    tags,
   });
   // What the stack has of its own is judged there; of these types a case needs a variant that it lacks.
   const shared = new Set([
     "aws:apigateway/method:Method",
     "aws:cloudwatch/metricAlarm:MetricAlarm",
-    tags,
     "aws:sqs/queue:Queue",
     "aws:lambda/eventSourceMapping:EventSourceMapping",
     "aws:ec2/subnet:Subnet",
