@@ -1,39 +1,20 @@
-/** What a deployment would do, from `pulumi preview --json`, as a comment on a pull request. */
-import { z } from "zod";
-
-const state = z.looseObject({ type: z.string().optional(), protect: z.boolean().optional() });
-
-/** The part of the CLI's answer that is read here. */
-const previewSchema = z.looseObject({
-  steps: z
-    .array(
-      z.looseObject({
-        op: z.string(),
-        urn: z.string(),
-        oldState: state.nullish(),
-        newState: state.nullish(),
-        replaceReasons: z.array(z.string()).nullish(),
-        diffReasons: z.array(z.string()).nullish(),
-        detailedDiff: z.record(z.string(), z.looseObject({ kind: z.string() })).nullish(),
-      }),
-    )
-    .nullish(),
-  diagnostics: z
-    .array(z.looseObject({ severity: z.string().optional(), message: z.string().optional() }))
-    .nullish(),
-});
+/** What a deployment would do, as a comment on a pull request. */
+import { type Preview, PreviewError, readPreview, type Violation } from "./read.ts";
 
 /** Types whose loss is a loss of data, or of what data is encrypted with. */
 export const statefulTypes: ReadonlySet<string> = new Set([
   "aws:cloudwatch/logGroup:LogGroup",
+  "aws:dynamodb/globalTable:GlobalTable",
   "aws:dynamodb/table:Table",
   "aws:ec2/vpc:Vpc",
+  "aws:efs/fileSystem:FileSystem",
   "aws:glue/catalogDatabase:CatalogDatabase",
   "aws:glue/catalogTable:CatalogTable",
   "aws:kinesis/stream:Stream",
   "aws:kms/key:Key",
   "aws:rds/cluster:Cluster",
   "aws:rds/instance:Instance",
+  "aws:redshift/cluster:Cluster",
   "aws:redshiftserverless/namespace:Namespace",
   "aws:redshiftserverless/workgroup:Workgroup",
   "aws:s3/bucket:Bucket",
@@ -50,6 +31,7 @@ const kindOf: Readonly<Record<string, Kind | "nothing">> = {
   same: "nothing",
   read: "nothing",
   refresh: "nothing",
+  discard: "nothing",
   "read-discard": "nothing",
   "discard-replaced": "nothing",
   "remove-pending-replace": "nothing",
@@ -69,107 +51,116 @@ interface Change {
   readonly type: string;
   readonly name: string;
   readonly properties: readonly string[];
-  readonly stateful: boolean;
   readonly protected: boolean;
 }
 
-/** A preview that could not be read. */
-export class PreviewError extends Error {
-  override readonly name = "PreviewError";
-}
-
 /**
- * The changes of a preview.
- * @param text what `pulumi preview --json` printed
- * @throws PreviewError when it is none, or has a step that this program does not know
+ * The changes of a preview, one a resource.
+ * @throws PreviewError at a step that this program does not know
  */
-export function changesOf(text: string): readonly Change[] {
+export function changesOf({ steps }: Preview): readonly Change[] {
   const changes = new Map<string, Change>();
-  for (const step of parse(text).steps ?? []) {
+  for (const step of steps) {
     const kind = kindOf[step.op];
     if (kind === undefined) {
       throw new PreviewError(`the preview has the step '${step.op}', which this summary does not know`);
     }
     if (kind === "nothing") continue;
-    const [, , chain = "", name = step.urn] = step.urn.split("::");
-    const type = step.newState?.type ?? step.oldState?.type ?? chain.split("$").at(-1) ?? "";
     const before = changes.get(step.urn);
-    const reasons = [
-      ...(step.replaceReasons ?? []),
-      ...(step.diffReasons ?? []),
-      ...Object.keys(step.detailedDiff ?? {}),
-    ];
     changes.set(step.urn, {
       kind,
-      type,
-      name,
-      properties: [...new Set([...(before?.properties ?? []), ...reasons])],
-      stateful: statefulTypes.has(type),
-      protected: (before?.protected ?? false) || step.oldState?.protect === true,
+      type: step.type,
+      name: nameIn(step.urn),
+      properties: [...new Set([...(before?.properties ?? []), ...step.properties])],
+      protected: before?.protected === true || step.protected,
     });
   }
   return [...changes.values()];
 }
 
-/** What went wrong, as the CLI says it: refused policies among it. */
-export const errorsOf = (text: string): readonly string[] =>
-  (parse(text).diagnostics ?? [])
-    .filter(({ severity }) => severity === "error")
-    .map(({ message = "" }) => message.replaceAll(/<\{%.*?%\}>/g, "").trim());
-
-function parse(text: string): z.infer<typeof previewSchema> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new PreviewError(
-      `the preview's output is no JSON (${error instanceof Error ? error.message : String(error)}); ` +
-        "it must be what 'pulumi preview --json' writes to standard output",
-      { cause: error },
-    );
-  }
-  const result = previewSchema.safeParse(value);
-  if (!result.success)
-    throw new PreviewError(`the preview's output has another form: ${z.prettifyError(result.error)}`);
-  return result.data;
-}
+const nameIn = (urn: string): string => urn.split("::").slice(3).join("::") || urn;
 
 /** Text as it stands in Markdown: names are a program's, so nothing of them is markup. */
 const plain = (text: string): string =>
-  text.replaceAll(/[\\`*_{}[\]<>()#+!|~-]/g, "\\$&").replaceAll(/\s+/g, " ");
+  text.replaceAll(/[\\`*_{}[\]<>()#+!|~@-]/g, "\\$&").replaceAll(/\s+/g, " ");
+
+const caution = (text: string): readonly string[] => [
+  "> [!CAUTION]",
+  ...text.split("\n").map((line) => `> ${plain(line)}`),
+  "",
+];
+
+const violated = ({ policy, urn, message }: Violation): string =>
+  `${policy}${urn === "" ? "" : ` at ${nameIn(urn)}`}: ${message}`;
+
+const isGrave = ({ kind, type }: Change): boolean =>
+  statefulTypes.has(type) && (kind === "replaced" || kind === "deleted");
+
+/** GitHub takes 65,536 characters in a comment: so much for the table, and so many refusals of policies beside it. */
+const mostCharacters = 48_000;
+const mostViolations = 20;
+
+function table(changes: readonly Change[]): readonly string[] {
+  const rank = (change: Change): number => (isGrave(change) ? -1 : 3 - kinds.indexOf(change.kind));
+  const rows = changes
+    .toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
+    .map((change) => {
+      const bold = isGrave(change) ? "**" : "";
+      const isRefused = change.protected && (change.kind === "replaced" || change.kind === "deleted");
+      const note = isRefused ? " (protected: the deployment would fail)" : "";
+      return (
+        `| ${bold}${change.kind}${bold} | ${bold}${plain(change.name)}${bold}${note} | ${plain(change.type)} | ` +
+        `${change.properties.map(plain).join(", ")} |`
+      );
+    });
+  let left = mostCharacters;
+  const shown = rows.filter((row) => {
+    left -= row.length + 1;
+    return left >= 0;
+  });
+  return [
+    "| | resource | type | because of |",
+    "| --- | --- | --- | --- |",
+    ...shown,
+    ...(shown.length < rows.length ? ["", `And ${rows.length - shown.length} more.`] : []),
+  ];
+}
 
 /**
- * The comment for one stack.
- * A replaced or deleted resource that holds data is bold and stands first.
+ * The comment for one stack. A replaced or deleted resource that holds data is bold and stands first. Only a preview
+ * that came to its end without an error says that nothing changes.
+ *
+ * @param text what `pulumi preview --json` printed
+ * @param succeeded whether the command did, where the caller knows: the output does not always tell
+ * @throws PreviewError when it cannot be read
  */
-export function summaryOf(stack: string, text: string): string {
-  const changes = changesOf(text);
-  const errors = errorsOf(text);
+export function summaryOf(stack: string, text: string, succeeded = true): string {
+  const preview = readPreview(text);
+  const changes = changesOf(preview);
+  const mandatory = preview.violations.filter((each) => each.mandatory);
+  const advisory = preview.violations.filter((each) => !each.mandatory);
+  const failed = !succeeded || !preview.complete || preview.errors.length > 0 || mandatory.length > 0;
   const lines = [`### Preview of ${plain(stack)}`, ""];
-  for (const error of errors)
-    lines.push("> [!CAUTION]", ...error.split("\n").map((line) => `> ${plain(line)}`), "");
-  if (changes.length === 0) {
-    lines.push(errors.length > 0 ? "No changes could be worked out." : "No changes.");
-    return `${lines.join("\n")}\n`;
+  if (failed) lines.push("**The preview failed.** What it would do is not all known.", "");
+  for (const error of preview.errors) lines.push(...caution(error));
+  for (const violation of mandatory.slice(0, mostViolations)) lines.push(...caution(violated(violation)));
+  if (mandatory.length > mostViolations) {
+    lines.push(`And ${mandatory.length - mostViolations} more policies' refusals.`, "");
   }
-  lines.push(
-    `${kinds.map((kind) => `${changes.filter((each) => each.kind === kind).length} ${kind}`).join(", ")}.`,
-    "",
-  );
-  const grave = (change: Change): boolean =>
-    change.stateful && (change.kind === "replaced" || change.kind === "deleted");
-  const rank = (change: Change): number => (grave(change) ? -1 : 3 - kinds.indexOf(change.kind));
-  lines.push("| | resource | type | because of |", "| --- | --- | --- | --- |");
-  for (const change of changes.toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))) {
-    const bold = grave(change) ? "**" : "";
-    const note =
-      change.protected && change.kind !== "changed" ? " (protected: the deployment would fail)" : "";
-    lines.push(
-      `| ${bold}${change.kind}${bold} | ${bold}${plain(change.name)}${bold}${note} | ${plain(change.type)} | ` +
-        `${change.properties.map(plain).join(", ")} |`,
-    );
+  if (changes.length === 0) lines.push(failed ? "No changes could be worked out." : "No changes.");
+  else {
+    const count = (kind: Kind): string => `${changes.filter((each) => each.kind === kind).length} ${kind}`;
+    lines.push(`${kinds.map(count).join(", ")}.`, "", ...table(changes));
+    if (changes.some(isGrave)) {
+      lines.push("", "**Bold: a resource that holds data would be replaced or deleted.**");
+    }
   }
-  if (changes.some(grave))
-    lines.push("", "**Bold: a resource that holds data would be replaced or deleted.**");
+  if (advisory.length > 0) {
+    lines.push("", `<details><summary>${advisory.length} advisories of policies</summary>`, "");
+    const shown = advisory.slice(0, mostViolations);
+    for (const violation of shown) lines.push(`- ${plain(violated(violation))}`);
+    if (shown.length < advisory.length) lines.push(`- and ${advisory.length - shown.length} more`);
+    lines.push("", "</details>");
+  }
   return `${lines.join("\n")}\n`;
 }

@@ -1,5 +1,5 @@
 /** The workflow of pull requests keeps to its own rules; its grammar is actionlint's business (.ci/run). */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
@@ -9,11 +9,14 @@ interface Job {
   readonly "timeout-minutes"?: number;
   readonly steps: readonly {
     readonly uses?: string;
+    readonly id?: string;
     readonly run?: string;
+    readonly env?: Readonly<Record<string, string>>;
     readonly with?: Record<string, unknown>;
   }[];
 }
-const file = path.resolve(import.meta.dirname, "../../.github/workflows/pull-request.yml");
+const root = path.resolve(import.meta.dirname, "../..");
+const file = path.join(root, ".github/workflows/pull-request.yml");
 const text = readFileSync(file, "utf8");
 const workflow = parse(text) as {
   readonly on: object;
@@ -56,9 +59,23 @@ describe("workflow of pull requests", () => {
     expect(packaged).to.be.below(runs.findIndex((run) => run.includes("pulumi preview")));
   });
 
+  it("tells the summary how the preview ended, and has the engine tell what policies say", () => {
+    const preview = workflow.jobs.preview?.steps ?? [];
+    const asked = preview.find(({ run = "" }) => run.includes("pulumi preview"));
+    expect(asked).to.deep.include({ id: "preview" });
+    expect(asked?.env).to.deep.equal({ PULUMI_ENABLE_STREAMING_JSON_PREVIEW: "true" });
+    const told = preview.find(({ run = "" }) => run.includes("policies/preview/cli.ts"));
+    expect(told?.env?.OUTCOME).to.match(/^\$\{\{ steps\.preview\.outcome \}\}$/);
+    expect(told?.run).to.include('preview.json "$OUTCOME"');
+  });
+
   it("previews both stacks with the policy pack", () => {
     const runs = steps.map(({ run = "" }) => run).join("\n");
-    expect(runs).to.match(/pulumi preview .*--diff .*--json .*--policy-pack policies/);
+    expect(runs.replaceAll("\\\n", " ")).to.match(
+      /pulumi preview .*--diff .*--json .*--policy-pack policies +--policy-pack-config "policies\/config\/\$STACK\.json"/,
+    );
+    for (const stack of ["dev", "prod"])
+      expect(existsSync(path.join(root, `policies/config/${stack}.json`))).to.equal(true);
     expect(text.match(/stack: \[dev, prod\]/g)).to.have.length(2);
   });
 });
