@@ -52,6 +52,11 @@ async function measure(session: Session, times: number): Promise<string> {
   if (!drained) throw new Error(`at ${times} × not all that was sent was read in time`);
   // The first batch waits for the query to start.
   const usual = batches.slice(1);
+  if (usual.length === 0) {
+    throw new Error(
+      `at ${times} × all was read in one batch, which includes the start: give it more seconds`,
+    );
+  }
   const latency = usual.map(({ first_arrived_at, ended_at }) => secondsBetween(first_arrived_at, ended_at));
   const took = usual.map(({ started_at, ended_at }) => secondsBetween(started_at, ended_at));
   const speed = usual.map(({ batch }, index) => batch.received / (took[index] ?? Number.NaN));

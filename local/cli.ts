@@ -1,4 +1,4 @@
-/** The commands of a laptop: `start` runs the pipeline, `stream` keeps the clickstream running, `train` trains the fraud model, `query` asks the warehouse, `report` opens the last report. */
+/** The commands of a laptop: `start` runs the pipeline, `stream` keeps the clickstream running, `api` and `pull` bring in events and results, `train` trains the fraud model, `query` asks the warehouse, `report` opens the last report. */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -17,6 +17,8 @@ const usage = `Usage
   npm run stream -- [options]             keep the clickstream running against a generator, until Ctrl-C
     --rate N                          events a second (default 50)
     --seconds N                       stop by itself after so long
+  npm run api -- [--port N] [--out DIR]   take API events by POST /events, until Ctrl-C
+  npm run pull -- --url URL [--out DIR]   pull a partner's campaign results; the token is in PARTNER_TOKEN
   npm run fraud:train -- [--out DIR]      train a fraud model, which scores when it is better than the one in use
     --labels FILE                     bring in fraud reports first: CSV with transaction_id,fraud,reported_at
     --sample-labels                   bring in made-up reports, to try it
@@ -110,6 +112,27 @@ async function runStream(args: string[]): Promise<number> {
   });
 }
 
+async function runApi(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { out, port: { type: "string", default: "8080" } } });
+  const { serveApi } = await import("./api.ts");
+  return serveApi(values.out, number("port", values.port, 0));
+}
+
+async function runPull(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { out, url: { type: "string" } } });
+  const token = process.env.PARTNER_TOKEN;
+  if (values.url === undefined || token === undefined) {
+    throw new UserError(
+      "pull needs --url, the address of the partner's results, and its token in PARTNER_TOKEN",
+    );
+  }
+  const { pullLocal } = await import("./pull.ts");
+  const { from, to, records, object } = await pullLocal(values.out, values.url, token);
+  const where = object === undefined ? "" : `, in ${object}; npm start reads it`;
+  process.stdout.write(`${records} results changed from ${from} to ${to}${where}\n`);
+  return 0;
+}
+
 async function runTrain(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,
@@ -174,6 +197,8 @@ async function runReport(args: string[]): Promise<number> {
 const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
   start: runStart,
   stream: runStream,
+  api: runApi,
+  pull: runPull,
   train: runTrain,
   query: runQuery,
   report: runReport,
@@ -185,6 +210,7 @@ const expected = new Set([
   "ContractError",
   "DialectError",
   "DriverError",
+  "PartnerError",
   "TypeError [ERR_PARSE_ARGS_UNKNOWN_OPTION]",
 ]);
 

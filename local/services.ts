@@ -9,12 +9,10 @@ import { LocalDynamodbExports } from "./adapters/dynamodbExport.ts";
 import { type LocalDynamodb, startDynamodb } from "./adapters/dynamodbServer.ts";
 import { SparkDriver } from "./spark.ts";
 import { Warehouse } from "./warehouse/warehouse.ts";
-import { buckets, type Workspace } from "./workspace.ts";
+import { buckets, pipelineName, type Workspace } from "./workspace.ts";
 
 /** Real exports span at least 15 minutes; here a change may be exported as soon as it is a second old. */
 const minimumExportSeconds = 1;
-
-const pipelineName = "securecart-local";
 
 /** The source database of a laptop, which lives in Spark's Java. */
 class DerbyDatabase implements SourceDatabase {

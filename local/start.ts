@@ -2,10 +2,10 @@
 import path from "node:path";
 import { contractsOf } from "./deployment.ts";
 import { inputFiles } from "./input.ts";
-import type { SampleOptions } from "./sampleData.ts";
-import { type Outcome, type RunOptions, Session } from "./session.ts";
 import { balanceOf } from "./report/balance.ts";
 import type { DatasetBalance } from "./report/types.ts";
+import type { SampleOptions } from "./sampleData.ts";
+import { type Outcome, type RunOptions, Session } from "./session.ts";
 import { formatCount } from "./terminal/format.ts";
 import { Progress } from "./terminal/progress.ts";
 import { printSummary } from "./terminal/summary.ts";

@@ -11,6 +11,9 @@ export const buckets = {
   artifacts: "securecart-local-artifacts",
 } as const;
 
+/** Whose watermarks and runs those of this machine are in the ledger. */
+export const pipelineName = "securecart-local";
+
 /** A failure that the user can mend: its message says what, where and what to do; no trace is shown for it. */
 export class UserError extends Error {
   override readonly name = "UserError";

@@ -25,6 +25,8 @@ export interface IngestionOptions {
   readonly put: (record: PutRecord) => Promise<void>;
   /** Stands for the authorisation by IAM: the keys that may post. */
   readonly keys: ReadonlySet<string>;
+  /** Port of the loopback interface. @default any that is free */
+  readonly port?: number;
   /** Requests a second, and how many may come at once. @default no limit */
   readonly throttle?: { readonly rate: number; readonly burst: number };
 }
@@ -93,7 +95,7 @@ async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
   return size > mostBytes ? undefined : Buffer.concat(chunks).toString("utf8");
 }
 
-/** Serves POST /events on a free port of the loopback interface; the key comes in the header x-api-key. */
+/** Serves POST /events on the loopback interface; the key comes in the header x-api-key. @throws Error when the port is taken */
 export async function startIngestionApi(
   options: IngestionOptions,
 ): Promise<{ url: string; close(): Promise<void> }> {
@@ -114,7 +116,7 @@ export async function startIngestionApi(
       response.destroy(error instanceof Error ? error : undefined),
     );
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(options.port ?? 0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
