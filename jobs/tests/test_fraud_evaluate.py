@@ -49,15 +49,17 @@ HEADER = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD"
 FIRST = date(2018, 4, 1)
 
 
-def write_days(folder: Path, label: Callable[[date, bool], object] = lambda _, fraud: int(fraud)) -> Path:
-    """Three weeks in a file a day, all but 10 April, every second one plain; frauds are of ten times the amount.
+def write_days(
+    folder: Path, label: Callable[[date, bool], object] = lambda _, fraud: int(fraud), count: int = 21
+) -> Path:
+    """``count`` days in a file a day, all but 10 April, every second one plain; frauds are of ten times the amount.
 
     Args:
         label: TX_FRAUD by day and whether the amount is a fraud's.
     """
     folder.mkdir()
     dice = random.Random(1)
-    for number in range(21):
+    for number in range(count):
         day = FIRST + timedelta(days=number)
         lines = [HEADER]
         for customer in range(40):
@@ -77,9 +79,11 @@ def test_a_folder_of_plain_and_packed_files_without_one_day_is_measured(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SETTINGS, "n_estimators", 20)
-    main(["--input", str(write_days(tmp_path / "days"))], spark)
+    days = str(write_days(tmp_path / "days", count=23))
+    main(["--input", days, "--from", "2018-04-15", "--to", "2018-04-23"], spark)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "note: 1 days between 2018-04-01 and 2018-04-21 have no transactions"
+    assert lines[0] == "note: weeks are tested whole, so the last 2 days up to 2018-04-23 are not"
+    assert lines[1] == "note: 1 days between 2018-04-01 and 2018-04-23 have no transactions"
     titles = [line for line in lines if line.startswith("trained on")]
     assert titles == [
         f"trained on {history}, {what}"
@@ -93,7 +97,9 @@ def test_a_folder_of_plain_and_packed_files_without_one_day_is_measured(
     assert all(float(row[1]) > 0.9 for row in rows if row[0].strip() in names)
 
 
-def test_what_cannot_be_measured_is_said(spark: SparkSession, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_said(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fails(folder: Path, *more: str) -> str:
         with pytest.raises(JobError) as caught:
             main(["--input", str(folder), *more], spark)
@@ -106,6 +112,9 @@ def test_what_cannot_be_measured_is_said(spark: SparkSession, tmp_path: Path) ->
     asked = "test weeks can lie between 2018-04-15 and 2018-04-21 and need 7 days; asked for were"
     assert f"{asked} 2018-04-14 to 2018-04-21" in fails(days, "--from", "2018-04-14")
     assert f"{asked} 2018-04-16 to 2018-04-21" in fails(days, "--from", "2018-04-16", "--to", "2018-04-21")
+    with pytest.raises(SystemExit):
+        main(["--input", str(days), "--from", "May"], spark)
+    assert "argument --from: 'May' is no day such as 2018-05-13" in capsys.readouterr().err
     late = write_days(tmp_path / "late", lambda day, fraud: int(fraud and day >= date(2018, 4, 8)))
     assert "the training days 2018-04-01 to 2018-04-07 hold 280 transactions and 0 frauds; both" in fails(late)
     early = write_days(tmp_path / "early", lambda day, fraud: int(fraud and day < date(2018, 4, 8)))

@@ -186,6 +186,9 @@ def run(spark: SparkSession, folder: str, start: date | None, end: date | None, 
             "measured; correct or remove them"
         )
     start, end = check_days(span["first"], span["last"], start, end, span["days"])
+    over = ((end - start).days + 1) % TEST_DAYS
+    if over > 0:
+        print(f"note: weeks are tested whole, so the last {over} days up to {end} are not")
     missing = (span["last"] - span["first"]).days + 1 - span["days"]
     if missing > 0:
         print(f"note: {missing} days between {span['first']} and {span['last']} have no transactions")
@@ -199,12 +202,20 @@ def run(spark: SparkSession, folder: str, start: date | None, end: date | None, 
     return results
 
 
+def a_day(text: str) -> date:
+    """A day such as 2018-05-13, for argparse."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no day such as 2018-05-13") from None
+
+
 def main(argv: list[str], spark: SparkSession) -> None:
     """Arguments: ``--input DIR``, ``--from DATE``, ``--to DATE`` (tested days, inclusive)."""
     parser = argparse.ArgumentParser(prog="npm run fraud:evaluate --")
     parser.add_argument("--input", required=True, type=Path, help="folder with files of the handbook's columns")
-    parser.add_argument("--from", dest="start", type=date.fromisoformat, help="first day of the first test week")
-    parser.add_argument("--to", dest="end", type=date.fromisoformat, help="last day of the last test week")
+    parser.add_argument("--from", dest="start", type=a_day, help="first day of the first test week")
+    parser.add_argument("--to", dest="end", type=a_day, help="last day of the last test week")
     options = parser.parse_args(argv)
     if not options.input.is_dir():
         raise JobError(f"--input {options.input}: there is no such folder")
