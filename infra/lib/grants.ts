@@ -42,12 +42,20 @@ function objectsOf(arns: Arns, { bucket, prefixes }: Area): pulumi.Output<string
   );
 }
 
+/** Looks what is there in an area, and reads nothing of it. */
+export const lookInto = (arns: Arns, area: Area): Statement[] => listArea(arns, area, "look-into");
+
 /** Reads objects of an area, their listing included. */
 export function readArea(arns: Arns, area: Area): Statement[] {
   return [
     ...listArea(arns, area, "read"),
     { sid: sid("read", area.zone), actions: ["s3:GetObject"], resources: objectsOf(arns, area) },
   ];
+}
+
+/** Reads objects of an area whose names something else tells: a plan, a catalog. Nothing is listed. */
+export function openObjects(arns: Arns, area: Area): Statement {
+  return { sid: sid("open", area.zone), actions: ["s3:GetObject"], resources: objectsOf(arns, area) };
 }
 
 /** Reads objects of an area as they were: S3 asks for this right, and not for the other, when a read names a version. */
@@ -84,7 +92,41 @@ export function putObjects(arns: Arns, area: Area): Statement {
   return { sid: sid("put", area.zone), actions: ["s3:PutObject"], resources: objectsOf(arns, area) };
 }
 
-/** Uses a key through services that keep data with it (`s3`, `dynamodb`, …), and for nothing else. */
+/** A key's use through services that keep data with it (`s3`, `dynamodb`, …), and for nothing else. */
+export interface KeyUse {
+  /** Services that decrypt with it on the role's behalf. */
+  readonly decrypt?: readonly string[];
+  /** Services that encrypt something new with it. */
+  readonly encrypt?: readonly string[];
+}
+
+/** Uses a key through services, by a statement for each direction. @param what whose key it is, for the statements' names */
+export function useKey(
+  arns: Arns,
+  keyArn: Name,
+  { decrypt = [], encrypt = [] }: KeyUse,
+  what = "data",
+): Statement[] {
+  const through = (purpose: string, action: string, services: readonly string[]): Statement[] =>
+    services.length === 0
+      ? []
+      : [
+          {
+            sid: sid(purpose, "with", what, "key"),
+            actions: [action],
+            resources: [keyArn],
+            conditions: {
+              StringEquals: { "kms:ViaService": services.map((service) => arns.viaService(service)) },
+            },
+          },
+        ];
+  return [
+    ...through("decrypt", "kms:Decrypt", decrypt),
+    ...through("encrypt", "kms:GenerateDataKey", encrypt),
+  ];
+}
+
+/** Reads and writes data that services keep encrypted with a key. */
 export function useKeyThrough(
   arns: Arns,
   keyArn: Name,
@@ -99,6 +141,43 @@ export function useKeyThrough(
   };
 }
 
+/** What an action on encrypted data makes its service do with the data's key, on behalf of who calls it. */
+const keyUses: readonly { readonly actions: RegExp; readonly service: string; readonly use: keyof KeyUse }[] =
+  [
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    { actions: /^s3:GetObject/, service: "s3", use: "decrypt" },
+    { actions: /^s3:PutObject$/, service: "s3", use: "encrypt" },
+    // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+    { actions: /^dynamodb:(?!Describe)/, service: "dynamodb", use: "decrypt" },
+    // Who sends needs both: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+    { actions: /^sqs:SendMessage$/, service: "sqs", use: "decrypt" },
+    { actions: /^sqs:SendMessage$/, service: "sqs", use: "encrypt" },
+  ];
+
+/**
+ * Uses a key as far as other statements need it: a role that writes no object may encrypt none.
+ * @param statements what the role may do with data that the key encrypts
+ * @param decrypt services that decrypt beside that
+ */
+export function useKeyFor(
+  arns: Arns,
+  keyArn: Name,
+  statements: readonly Statement[],
+  decrypt: readonly string[] = [],
+): Statement[] {
+  const actions = statements
+    .filter(({ effect }) => effect !== "Deny")
+    .flatMap((statement) => statement.actions);
+  const services = (wanted: keyof KeyUse): string[] =>
+    keyUses
+      .filter(({ use, actions: pattern }) => use === wanted && actions.some((action) => pattern.test(action)))
+      .map(({ service }) => service);
+  return useKey(arns, keyArn, {
+    decrypt: [...new Set([...decrypt, ...services("decrypt")])].sort(),
+    encrypt: [...new Set(services("encrypt"))].sort(),
+  });
+}
+
 /** ARNs that the Glue catalog checks for a table: the catalog, its database, and its tables. */
 function catalogArns(arns: Arns, database: Name): pulumi.Output<string>[] {
   return [
@@ -108,13 +187,17 @@ function catalogArns(arns: Arns, database: Name): pulumi.Output<string>[] {
   ];
 }
 
-/** Looks tables of a database up. */
-export function readCatalog(arns: Arns, zone: string, database: Name): Statement {
-  return {
-    sid: sid("read", zone, "catalog"),
-    actions: ["glue:GetDatabase", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"],
-    resources: catalogArns(arns, database),
-  };
+/** Looks a database and its tables up. */
+export function readCatalog(arns: Arns, zone: string, database: Name): Statement[] {
+  const resources = catalogArns(arns, database);
+  return [
+    { sid: sid("find", zone, "database"), actions: ["glue:GetDatabase"], resources: resources.slice(0, 2) },
+    {
+      sid: sid("read", zone, "catalog"),
+      actions: ["glue:GetPartitions", "glue:GetTable", "glue:GetTables"],
+      resources,
+    },
+  ];
 }
 
 /** Commits to the Iceberg tables of a database: a commit is an update of the table's metadata location. */
@@ -157,12 +240,16 @@ export interface Placement {
   readonly securityGroupId: Name;
 }
 
-/** Interfaces made in these subnets with this group. */
-function createInterfaces(arns: Arns, { subnetIds, securityGroupId }: Placement): Statement {
-  // Always three subnets, so that the statement has a known shape before they exist.
-  const subnets = [0, 1, 2].map((index) =>
-    arns.regional("ec2", pulumi.interpolate`subnet/${subnetIds.apply((ids) => ids[index] ?? ids[0] ?? "")}`),
-  );
+/** Interfaces made in the first of these subnets with this group; always so many, so that the shape is known before they exist. */
+function createInterfaces(arns: Arns, { subnetIds, securityGroupId }: Placement, count: 1 | 3): Statement {
+  const subnets = [0, 1, 2]
+    .slice(0, count)
+    .map((index) =>
+      arns.regional(
+        "ec2",
+        pulumi.interpolate`subnet/${subnetIds.apply((ids) => ids[index] ?? ids[0] ?? "")}`,
+      ),
+    );
   return {
     sid: "CreateNetworkInterfaces",
     actions: ["ec2:CreateNetworkInterface"],
@@ -177,7 +264,7 @@ function createInterfaces(arns: Arns, { subnetIds, securityGroupId }: Placement)
 /** What Lambda needs to put a function into a VPC. */
 export function functionInterfaces(arns: Arns, placement: Placement): Statement[] {
   return [
-    createInterfaces(arns, placement),
+    createInterfaces(arns, placement, 3),
     {
       sid: "ManageNetworkInterfaces",
       actions: ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"],
@@ -198,10 +285,10 @@ export function functionInterfaces(arns: Arns, placement: Placement): Statement[
   ];
 }
 
-/** What Glue needs to put a job into a VPC. */
+/** What Glue needs to put a job into a VPC: its connection names the first subnet. */
 export function jobInterfaces(arns: Arns, placement: Placement): Statement[] {
   return [
-    createInterfaces(arns, placement),
+    createInterfaces(arns, placement, 1),
     {
       sid: "DeleteNetworkInterfaces",
       actions: ["ec2:DeleteNetworkInterface"],

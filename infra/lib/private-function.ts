@@ -7,7 +7,7 @@ import {
   type Placement,
   sendTo,
   sendTraces,
-  useKeyThrough,
+  useKeyFor,
   writeLogs,
 } from "./grants.ts";
 import { type Statement, WorkloadRole } from "./iam.ts";
@@ -79,6 +79,7 @@ export class PrivateFunction extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    const failed = sendTo(arns, args.failures.name);
     this.role = new WorkloadRole(
       name,
       {
@@ -90,7 +91,7 @@ export class PrivateFunction extends pulumi.ComponentResource {
           runtime: [
             writeLogs(arns, [this.logGroup.name]),
             sendTraces,
-            sendTo(arns, args.failures.name),
+            failed,
             ...(outside
               ? []
               : [
@@ -98,7 +99,13 @@ export class PrivateFunction extends pulumi.ComponentResource {
                   noNetworkFromCode(arns.regional("lambda", `function:${name}`)),
                 ]),
           ],
-          keys: [useKeyThrough(arns, args.dataKeyArn, ["dynamodb", "lambda", "s3", "sqs"])],
+          keys: useKeyFor(
+            arns,
+            args.dataKeyArn,
+            [failed, ...Object.values(args.policies ?? {}).flat()],
+            // The environment.
+            ["lambda"],
+          ),
           ...args.policies,
         },
       },

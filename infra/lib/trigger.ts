@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import type * as pulumi from "@pulumi/pulumi";
-import { sendTo, useKeyThrough } from "./grants.ts";
+import { type KeyUse, sendTo, useKey } from "./grants.ts";
 import { type Statement, WorkloadRole } from "./iam.ts";
 import { Arns, type Place } from "./place.ts";
 
@@ -23,7 +23,10 @@ export interface When {
   readonly enabled?: boolean | undefined;
 }
 
-/** The role of a rule or schedule: it may start one thing, and keep what it could not start. */
+/**
+ * The role of a rule or schedule: it may start one thing. What it could not start a schedule keeps with the role too;
+ * a rule does so by the queue's own policy.
+ */
 export function triggerRole(
   name: string,
   args: TriggerArgs & {
@@ -32,11 +35,14 @@ export function triggerRole(
     readonly service: string;
     readonly start: Statement;
     /** Services through which the key is used beside the queue. */
-    readonly keyServices: readonly string[];
+    readonly key: KeyUse;
   },
   parent: pulumi.Resource,
 ): WorkloadRole {
   const arns = new Arns(args.place);
+  const failed = args.service === "scheduler.amazonaws.com" ? [sendTo(arns, args.failures.name)] : [];
+  const { decrypt = [], encrypt = [] } = args.key;
+  const queue = failed.length > 0 ? ["sqs"] : [];
   return new WorkloadRole(
     name,
     {
@@ -47,8 +53,11 @@ export function triggerRole(
       policies: {
         start: [
           args.start,
-          sendTo(arns, args.failures.name),
-          useKeyThrough(arns, args.dataKeyArn, ["sqs", ...args.keyServices]),
+          ...failed,
+          ...useKey(arns, args.dataKeyArn, {
+            decrypt: [...queue, ...decrypt],
+            encrypt: [...queue, ...encrypt],
+          }),
         ],
       },
     },

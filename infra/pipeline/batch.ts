@@ -3,15 +3,20 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { createArtifactObject, uriOf } from "../lib/artifact-object.ts";
 import {
+  type Area,
   commitCatalog,
   createTables,
   jobInterfaces,
+  lookInto,
+  openObjects,
   type Placement,
+  putObjects,
   readArea,
   readCatalog,
   readSecret,
-  readVersions,
   readStreamActions,
+  readVersions,
+  useKey,
   useKeyThrough,
   writeArea,
   writeLogs,
@@ -29,6 +34,8 @@ import {
   type JobSpec,
   jobs,
   jobsPackage,
+  recipes,
+  runs,
   type StreamName,
   scriptOf,
 } from "./jobs.ts";
@@ -94,6 +101,8 @@ export interface BatchArgs {
   readonly logRetentionDays?: pulumi.Input<number>;
   /** Text of the contracts' bundle that jobs and functions read. */
   readonly contractsJson: string;
+  /** Kinds of sources of which a dataset has a recipe. @default [] */
+  readonly recipeSources?: readonly string[];
   /** IP-to-country database for the jobs that ask for it. */
   readonly geoDatabase: Artifact;
   /** Python wheels that Glue does not bring. */
@@ -381,8 +390,8 @@ export class Batch extends pulumi.ComponentResource {
             keys: [
               useKeyThrough(arns, args.dataKeyArn, ["s3"]),
               {
-                // Bookmarks are encrypted by the job itself, with the key and not through a service.
-                sid: "EncryptBookmarks",
+                // What Glue asks of the role of a job with a security configuration, beside what S3 keeps.
+                sid: "UseSecurityConfiguration",
                 actions: ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
                 resources: [args.dataKeyArn],
                 conditions: {
@@ -395,7 +404,7 @@ export class Batch extends pulumi.ComponentResource {
             ...(spec.stream !== undefined && {
               stream: [
                 { sid: "ReadStream", actions: readStreamActions, resources: [streamArn(spec.stream)] },
-                useKeyThrough(arns, args.dataKeyArn, ["kinesis"], "stream"),
+                ...useKey(arns, args.dataKeyArn, { decrypt: ["kinesis"] }, "stream"),
               ],
             }),
           },
@@ -405,27 +414,35 @@ export class Batch extends pulumi.ComponentResource {
     }
 
     function lakeStatements(spec: JobSpec): Statement[] {
-      // Every job reads its code, contracts and plan, and writes its metrics.
-      const reads: Areas = {
-        ...spec.reads,
-        artifacts: [...(spec.reads.artifacts ?? []), "code/", "contracts.json"],
-        landing: [...(spec.reads.landing ?? []), "plans/"],
-      };
-      const writes: Areas = {
-        ...spec.writes,
-        staging: [...(spec.writes.staging ?? []), "runs/"],
+      // Every job reads its code and contracts; a step of a run reads its plan too, and says what it did.
+      const { step = true, extracts } = spec;
+      const withRecipe = extracts !== undefined && (args.recipeSources ?? []).includes(extracts);
+      const merged = (one: Areas = {}, other: Areas = {}): Areas =>
+        Object.fromEntries(
+          zones
+            .map((zone) => [zone, [...(one[zone] ?? []), ...(other[zone] ?? [])]] as const)
+            .filter(([, all]) => all.length > 0),
+        );
+      const reads = merged(spec.reads, { artifacts: ["code/", "contracts.json"] });
+      const opens = merged(spec.opens, step ? { landing: ["plans/"] } : {});
+      const puts = merged(spec.puts, step ? { staging: [runs] } : {});
+      const writes = merged(spec.writes, {
+        ...(withRecipe && { landing: [recipes] }),
         artifacts: ["temporary/"],
         logs: ["spark/"],
-      };
-      const areas = (of: Areas, grant: typeof readArea): Statement[] =>
+      });
+      const areas = (of: Areas, grant: (arns: Arns, area: Area) => Statement | Statement[]): Statement[] =>
         zones.flatMap((zone) => {
           const prefixes = of[zone];
           return prefixes ? grant(arns, { zone, bucket: args.bucketNames[zone], prefixes }) : [];
         });
       return [
         ...areas(reads, readArea),
+        ...areas(spec.lists ?? {}, lookInto),
+        ...areas(opens, openObjects),
         ...areas(spec.readsVersions ?? {}, readVersions),
         ...areas(writes, writeArea),
+        ...areas(puts, putObjects),
       ];
     }
 
@@ -435,7 +452,7 @@ export class Batch extends pulumi.ComponentResource {
         const right = spec.tables[zone];
         const database = args.databaseNames[zone];
         return [
-          ...(right ? [readCatalog(arns, zone, database)] : []),
+          ...(right ? readCatalog(arns, zone, database) : []),
           ...(right === "change" || right === "make" ? [commitCatalog(arns, zone, database)] : []),
           ...(right === "make" ? [createTables(arns, zone, database)] : []),
         ];
@@ -496,7 +513,7 @@ export class Batch extends pulumi.ComponentResource {
         readSecret(secretArn),
         ...(secretKeyArn === undefined
           ? []
-          : [useKeyThrough(arns, secretKeyArn, ["secretsmanager"], "secret")]),
+          : useKey(arns, secretKeyArn, { decrypt: ["secretsmanager"] }, "secret")),
       ];
     }
   }

@@ -16,6 +16,10 @@ export function deploymentStatements(
 ): Record<string, Statement[]> {
   const underscored = name.replaceAll("-", "_");
   const roles = arns.iam(`role/${name}-*`);
+  // A bucket's ARN names no account, and anybody may have made one with such a name.
+  const inAccount = {
+    StringEqualsIfExists: { "aws:ResourceAccount": arns.place.apply(({ accountId }) => accountId) },
+  };
   return {
     identity: [
       {
@@ -101,6 +105,7 @@ export function deploymentStatements(
           "s3:PutLifecycleConfiguration",
         ],
         resources: [arns.bucket(`${name}-*`)],
+        conditions: inAccount,
       },
       {
         sid: "Artifacts",
@@ -112,6 +117,7 @@ export function deploymentStatements(
           "s3:PutObjectTagging",
         ],
         resources: [arns.objects(`${name}-artifacts-*`)],
+        conditions: inAccount,
       },
       {
         sid: "Tables",
@@ -404,7 +410,8 @@ export function deploymentStatements(
           "logs:PutRetentionPolicy",
           "logs:TagResource",
         ],
-        resources: [arns.logGroup(`*${name}*`)],
+        // The services' own folders, and in them the names that are this component's and not another's that begin alike.
+        resources: ["", "-*", "/*"].map((rest) => arns.logGroup(`*/${name}${rest}`)),
       },
       {
         sid: "Alarms",

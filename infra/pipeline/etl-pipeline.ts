@@ -487,6 +487,9 @@ export class EtlPipeline extends pulumi.ComponentResource {
           dataKeyArn: keys.dataKeyArn,
           logRetentionDays,
           contractsJson: args.contractsJson,
+          recipeSources: args.contracts.flatMap(({ source, recipe }) =>
+            source && recipe !== undefined ? [source.kind] : [],
+          ),
           geoDatabase: args.geoDatabase,
           wheels: args.wheels,
           network: placement,

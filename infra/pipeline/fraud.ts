@@ -7,6 +7,7 @@ import { sparkSubmitParameters } from "../../workflow/sparkJob.ts";
 import { createArtifactObject, uriOf } from "../lib/artifact-object.ts";
 import {
   commitCatalog,
+  openObjects,
   type Placement,
   putObjects,
   readArea,
@@ -284,30 +285,26 @@ export class Fraud extends pulumi.ComponentResource {
       const common = [
         ...readArea(arns, area("artifacts", "code/", "contracts.json")),
         putObjects(arns, area("staging", "runs/")),
-        ...readArea(arns, area("staging", "tables/")),
+        openObjects(arns, area("staging", "tables/")),
+        ...readArea(arns, area("landing", "fraud-labels/")),
+        ...readArea(arns, area("curated", "fraud/models/")),
       ];
       return job === "score"
         ? [
             ...common,
-            ...readArea(arns, area("landing", "fraud-labels/", "plans/")),
-            ...readArea(arns, area("curated", "fraud/models/")),
+            openObjects(arns, area("landing", "plans/")),
             ...writeArea(arns, area("curated", "tables/")),
             putObjects(arns, area("curated", "fraud/alerts/")),
           ]
-        : [
-            ...common,
-            ...readArea(arns, area("landing", "fraud-labels/")),
-            ...readArea(arns, area("curated", "fraud/models/")),
-            putObjects(arns, area("curated", "fraud/models/")),
-          ];
+        : [...common, putObjects(arns, area("curated", "fraud/models/"))];
     }
 
     function catalogStatements(job: FraudJob): Statement[] {
       const { staging, curated } = databaseNames;
       return [
-        readCatalog(arns, "staging", staging),
+        ...readCatalog(arns, "staging", staging),
         ...(job === "score"
-          ? [readCatalog(arns, "curated", curated), commitCatalog(arns, "curated", curated)]
+          ? [...readCatalog(arns, "curated", curated), commitCatalog(arns, "curated", curated)]
           : []),
       ];
     }

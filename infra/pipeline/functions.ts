@@ -2,12 +2,12 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import type * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { readSecret, useKeyThrough } from "../lib/grants.ts";
+import type { Placement } from "../lib/grants.ts";
+import { readSecret, useKey } from "../lib/grants.ts";
 import type { Statement } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type FunctionDefaults, PrivateFunction } from "../lib/private-function.ts";
-import type { Placement } from "../lib/grants.ts";
-import { type Artifact, bundleFunctions, type BundleSpec, root } from "../package/artifacts.ts";
+import { type Artifact, type BundleSpec, bundleFunctions, root } from "../package/artifacts.ts";
 import type { Zone } from "./lake.ts";
 import type { PrivateServices } from "./network.ts";
 import type { MysqlSource } from "./sources.ts";
@@ -196,7 +196,7 @@ export class Functions extends pulumi.ComponentResource {
             description: "Notes why a run failed and gives the lease back",
             timeoutSeconds: 60,
             environment: common,
-            policies: { ledger: [useLedger("DeleteItem", "GetItem", "UpdateItem")] },
+            policies: { ledger: [useLedger("DeleteItem", "GetItem", "PutItem", "UpdateItem")] },
           };
       }
     }
@@ -286,7 +286,7 @@ export class Functions extends pulumi.ComponentResource {
             readSecret(mysql.secretArn),
             ...(mysql.secretKeyArn === undefined
               ? []
-              : [useKeyThrough(arns, mysql.secretKeyArn, ["secretsmanager"], "secret")]),
+              : useKey(arns, mysql.secretKeyArn, { decrypt: ["secretsmanager"] }, "secret")),
           ],
         }),
       };

@@ -3,13 +3,13 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Contract } from "../../contracts/contract.ts";
 import { segmentsPrefix } from "../../functions/api-logs/segments.ts";
-import { readArea, readSecret, readStreamActions, useKeyThrough } from "../lib/grants.ts";
+import { readArea, readSecret, readStreamActions, useKey } from "../lib/grants.ts";
 import type { Statement } from "../lib/iam.ts";
 import { Arns } from "../lib/place.ts";
 import { type FunctionDefaults, PrivateFunction } from "../lib/private-function.ts";
-import { deliveryOf } from "../lib/trigger.ts";
 import { type DataSafety, statefulOptions } from "../lib/retention.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
+import { deliveryOf } from "../lib/trigger.ts";
 import { type Artifact, type BundleSpec, geoDatabase, root } from "../package/artifacts.ts";
 import type { CatalogZone } from "./catalog.ts";
 import type { Zone } from "./lake.ts";
@@ -146,17 +146,13 @@ export class Ingestion extends pulumi.ComponentResource {
             catalog: [createPartitions()],
             stream: [
               { sid: "ReadStream", actions: readStreamActions, resources: [args.stream.arn] },
-              useKeyThrough(arns, functionDefaults.dataKeyArn, ["kinesis"], "stream"),
+              ...useKey(arns, functionDefaults.dataKeyArn, { decrypt: ["kinesis"] }, "stream"),
             ],
             idempotency: [
               {
                 sid: "RememberObjects",
-                actions: [
-                  "dynamodb:DeleteItem",
-                  "dynamodb:GetItem",
-                  "dynamodb:PutItem",
-                  "dynamodb:UpdateItem",
-                ],
+                // What was remembered comes with the refusal to write it again: nothing is read.
+                actions: ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
                 resources: [arns.regional("dynamodb", pulumi.interpolate`table/${table.name}`)],
               },
             ],
@@ -206,7 +202,7 @@ export class Ingestion extends pulumi.ComponentResource {
         readSecret(args.hashKeySecretArn),
         ...(args.hashKeySecretKeyArn === undefined
           ? []
-          : [useKeyThrough(arns, args.hashKeySecretKeyArn, ["secretsmanager"], "secret")]),
+          : useKey(arns, args.hashKeySecretKeyArn, { decrypt: ["secretsmanager"] }, "secret")),
       ];
     }
 
@@ -253,7 +249,7 @@ export class Ingestion extends pulumi.ComponentResource {
         {
           // The version that was announced, whatever has been dropped in its place since.
           sid: "ReadDrops",
-          actions: ["s3:GetObject", "s3:GetObjectVersion"],
+          actions: ["s3:GetObjectVersion"],
           resources: logPrefixes(contract).map((prefix) => arns.objects(bucketNames.landing, prefix)),
         },
         // Lambda itself writes what it gives up, with the function's rights.

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
+import type { Contract } from "../../contracts/contract.ts";
 import { root } from "../package/artifacts.ts";
 import type { Zone } from "./lake.ts";
 
@@ -15,12 +16,22 @@ export interface JobSpec {
   /** Module of the Python package `jobs/securecart`. */
   readonly module: string;
   readonly description: string;
-  /** Areas it reads beside its code, its contracts and its plan. */
+  /** A step of a run, which reads the run's plan and says what it did. @default true */
+  readonly step?: false;
+  /** The kind of source that it extracts; datasets with a recipe it hands to that. */
+  readonly extracts?: NonNullable<Contract["source"]>["kind"];
+  /** Areas that it lists and reads, beside its code and its contracts. */
   readonly reads: Areas;
+  /** Areas where it looks whether something is there, and reads nothing. */
+  readonly lists?: Areas;
+  /** Areas of whose objects something else tells the names, as a catalog does: it reads them and lists nothing. */
+  readonly opens?: Areas;
   /** Areas whose objects it reads by version, never as they are now: S3 asks another right for that. */
   readonly readsVersions?: Areas;
-  /** Areas it writes beside its metrics. */
+  /** Areas in which it makes and removes files, as Spark does when it writes. */
   readonly writes: Areas;
+  /** Areas into which it puts single objects, beside its metrics. */
+  readonly puts?: Areas;
   /** Zones whose tables it reads, changes or makes; each includes the ones before. */
   readonly tables: Partial<Readonly<Record<"staging" | "curated", "read" | "change" | "make">>>;
   /** Arguments beside those that every job takes. */
@@ -35,6 +46,12 @@ export interface JobSpec {
 
 const tables = ["tables/"];
 
+/** What the steps of a run say of themselves, and what tables were before it. */
+export const runs = "runs/";
+
+/** What recipes clean, and what they left. */
+export const recipes = "recipes/";
+
 /** Where the clickstream job notes how far it has read; nothing else writes or expires what is there. */
 export const checkpoints = "checkpoints/clickstream/";
 
@@ -44,6 +61,7 @@ export const jobs = {
     module: "migrate",
     description: "Makes and evolves the Iceberg tables from the contracts",
     urgent: true,
+    step: false,
     reads: {},
     writes: { staging: tables, curated: tables },
     tables: { staging: "make", curated: "make" },
@@ -53,8 +71,9 @@ export const jobs = {
   extractMysql: {
     module: "extract_mysql",
     description: "MySQL tables into landing batches",
+    extracts: "mysql",
     reads: {},
-    writes: { landing: ["batches/", "recipes/"] },
+    writes: { landing: ["batches/"] },
     tables: {},
     arguments: ["mysql"],
     concurrency: 1,
@@ -62,8 +81,9 @@ export const jobs = {
   extractDynamodb: {
     module: "extract_dynamodb",
     description: "DynamoDB exports into landing batches",
+    extracts: "dynamodb",
     reads: { landing: ["dynamodb-exports/"] },
-    writes: { landing: ["batches/", "recipes/"] },
+    writes: { landing: ["batches/"] },
     tables: {},
     arguments: [],
     concurrency: 1,
@@ -71,9 +91,10 @@ export const jobs = {
   csvToParquet: {
     module: "csv_to_parquet",
     description: "CSV drops into landing batches",
+    extracts: "csv",
     reads: {},
     readsVersions: { landing: ["drops/"] },
-    writes: { landing: ["batches/", "recipes/"] },
+    writes: { landing: ["batches/"] },
     tables: {},
     arguments: [],
     concurrency: 1,
@@ -82,7 +103,7 @@ export const jobs = {
     module: "stage_recipes",
     description: "Recipe inputs of a replay or a backfill",
     reads: { landing: ["batches/"] },
-    writes: { landing: ["recipes/"] },
+    writes: { landing: [recipes] },
     tables: {},
     arguments: [],
     concurrency: 1,
@@ -90,7 +111,8 @@ export const jobs = {
   clean: {
     module: "clean",
     description: "Types, conforms and deduplicates; rejects go to quarantine",
-    reads: { landing: ["batches/", "recipes/"], staging: tables, curated: tables },
+    reads: { landing: ["batches/", recipes] },
+    opens: { staging: tables, curated: tables },
     writes: { staging: ["candidates/"], quarantine: ["records/"] },
     tables: { staging: "read", curated: "read" },
     arguments: [],
@@ -99,7 +121,8 @@ export const jobs = {
   quality: {
     module: "quality",
     description: "Judges a batch by the contracts' rules before it is published",
-    reads: { staging: [...tables, "candidates/"], curated: tables },
+    reads: { staging: ["candidates/", runs] },
+    opens: { staging: tables, curated: tables },
     writes: {},
     tables: { staging: "read", curated: "read" },
     arguments: [],
@@ -108,7 +131,9 @@ export const jobs = {
   publish: {
     module: "publish",
     description: "Merges a batch into the tables",
+    // Before it changes anything it looks whether an earlier try has noted what tables were.
     reads: { staging: ["candidates/"] },
+    lists: { staging: [runs] },
     writes: { staging: tables, curated: tables },
     tables: { staging: "change", curated: "change" },
     arguments: [],
@@ -117,7 +142,8 @@ export const jobs = {
   curate: {
     module: "curate",
     description: "Order history and category revenue from what changed",
-    reads: { staging: tables },
+    reads: {},
+    opens: { staging: tables },
     writes: { curated: tables },
     tables: { staging: "read", curated: "change" },
     arguments: ["geo-database"],
@@ -126,9 +152,11 @@ export const jobs = {
   export: {
     module: "export",
     description: "Changed rows as plain Parquet for the warehouse, customers' segments for API events",
-    reads: { staging: tables },
+    reads: { curated: ["lookups/"] },
+    opens: { staging: tables },
     // The last exported snapshot of a table is tagged, which is a commit.
-    writes: { curated: ["exports/", "lookups/", ...tables] },
+    writes: { curated: ["exports/", ...tables] },
+    puts: { curated: ["lookups/"] },
     tables: { staging: "read", curated: "change" },
     arguments: [],
     concurrency: 1,
@@ -137,7 +165,7 @@ export const jobs = {
     module: "rollback",
     description: "Tables back to what they were before a failed batch",
     urgent: true,
-    reads: {},
+    reads: { staging: [runs] },
     writes: { staging: tables, curated: tables },
     tables: { staging: "change", curated: "change" },
     arguments: [],
@@ -146,15 +174,12 @@ export const jobs = {
   clickstream: {
     module: "clickstream",
     description: "Clickstream into events, sessions and behaviour, as it comes",
-    reads: {},
-    writes: {
-      // What it wrote is noted beside the plans, where planning looks.
-      landing: ["streams/", "plans/streams/"],
-      staging: [...tables, checkpoints],
-      curated: tables,
-      quarantine: ["records/"],
-    },
-    tables: { staging: "change", curated: "change" },
+    // What it wrote is noted beside the plans, where planning looks.
+    step: false,
+    reads: { landing: ["plans/streams/"] },
+    writes: { staging: [checkpoints], curated: tables, quarantine: ["records/"] },
+    puts: { landing: ["plans/streams/"] },
+    tables: { curated: "change" },
     arguments: [],
     concurrency: 1,
     stream: "clickstream",

@@ -80,7 +80,7 @@ describe("PartnerPull", () => {
     const key = "arn:aws:kms:eu-central-1:111122223333:key/token";
     const rights = rightsOf(await record(() => deploy({ tokenSecretKeyArn: key })), "shop-partner-pull");
     expect(rights.find(({ resources }) => resources.includes(key))).to.deep.include({
-      actions: ["kms:Decrypt", "kms:GenerateDataKey"],
+      actions: ["kms:Decrypt"],
       Condition: {
         StringEquals: { "kms:ViaService": ["secretsmanager.eu-central-1.amazonaws.com"] },
       },

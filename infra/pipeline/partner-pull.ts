@@ -2,7 +2,7 @@ import path from "node:path";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Contract } from "../../contracts/contract.ts";
-import { putObjects, readArea, readSecret, useKeyThrough } from "../lib/grants.ts";
+import { putObjects, readArea, readSecret, useKey } from "../lib/grants.ts";
 import { Arns } from "../lib/place.ts";
 import { type FunctionDefaults, PrivateFunction } from "../lib/private-function.ts";
 import { createSchedule, triggerRole, type When } from "../lib/trigger.ts";
@@ -122,7 +122,7 @@ export class PartnerPull extends pulumi.ComponentResource {
               readSecret(args.tokenSecretArn),
               ...(args.tokenSecretKeyArn === undefined
                 ? []
-                : [useKeyThrough(arns, args.tokenSecretKeyArn, ["secretsmanager"], "secret")]),
+                : useKey(arns, args.tokenSecretKeyArn, { decrypt: ["secretsmanager"] }, "secret")),
             ],
           },
         },
@@ -143,7 +143,7 @@ export class PartnerPull extends pulumi.ComponentResource {
           description: `Pulls a partner's results for ${name}`,
           service: "scheduler.amazonaws.com",
           start: { sid: "StartPull", actions: ["lambda:InvokeFunction"], resources: [puller.arn] },
-          keyServices: ["scheduler"],
+          key: { decrypt: ["scheduler"] },
         },
         parent,
       );

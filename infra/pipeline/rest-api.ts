@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { useKeyThrough } from "../lib/grants.ts";
+import { useKey } from "../lib/grants.ts";
 import { policyDocument, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
@@ -165,7 +165,7 @@ export class RestApi extends pulumi.ComponentResource {
                 actions: ["kinesis:PutRecord"],
                 resources: [args.stream.arn],
               },
-              useKeyThrough(arns, args.dataKeyArn, ["kinesis"]),
+              ...useKey(arns, args.dataKeyArn, { encrypt: ["kinesis"] }),
             ],
           },
         },

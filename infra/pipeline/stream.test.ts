@@ -132,11 +132,8 @@ describe("Batch: the streaming job", () => {
     expect(rights.flatMap(({ actions }) => actions)).not.to.include.members(["kinesis:PutRecord"]);
     const written = rights.filter(({ actions }) => actions.includes("s3:PutObject"));
     expect(written.flatMap(({ resources }) => resources)).to.have.members([
-      "arn:aws:s3:::shop-landing/streams/*",
       "arn:aws:s3:::shop-landing/plans/streams/*",
-      "arn:aws:s3:::shop-staging/tables/*",
       "arn:aws:s3:::shop-staging/checkpoints/clickstream/*",
-      "arn:aws:s3:::shop-staging/runs/*",
       "arn:aws:s3:::shop-curated/tables/*",
       "arn:aws:s3:::shop-quarantine/records/*",
       "arn:aws:s3:::shop-artifacts/temporary/*",

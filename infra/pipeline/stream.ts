@@ -87,7 +87,7 @@ export class Stream extends pulumi.ComponentResource {
           description: `Keeps the stream of ${name} running`,
           service: "scheduler.amazonaws.com",
           start: { sid: "KeepRunning", actions: ["lambda:InvokeFunction"], resources: [keeper.arn] },
-          keyServices: ["scheduler"],
+          key: { decrypt: ["scheduler"] },
         },
         parent,
       );

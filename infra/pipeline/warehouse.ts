@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { readArea, readSecret, useKeyThrough } from "../lib/grants.ts";
+import { readArea, readSecret, useKey } from "../lib/grants.ts";
 import { type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type FunctionDefaults, PrivateFunction } from "../lib/private-function.ts";
@@ -299,7 +299,7 @@ export class Warehouse extends pulumi.ComponentResource {
               },
               ownStatements(),
               readSecret(adminSecret),
-              useKeyThrough(arns, args.secretsKeyArn, ["secretsmanager"], "secrets"),
+              ...useKey(arns, args.secretsKeyArn, { decrypt: ["secretsmanager"] }, "secrets"),
             ],
           },
         },

@@ -2,11 +2,11 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { renderDefinition } from "../../workflow/definition.ts";
 import type { SparkJobNames, WorkflowNames } from "../../workflow/names.ts";
-import { useKeyThrough, sendTraces } from "../lib/grants.ts";
+import { sendTraces, useKeyThrough } from "../lib/grants.ts";
 import { type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
-import { createSchedule, deliveryOf, triggerRole, type When } from "../lib/trigger.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
+import { createSchedule, deliveryOf, triggerRole, type When } from "../lib/trigger.ts";
 import { encryptDisks } from "./fraud.ts";
 import type { FunctionName } from "./functions.ts";
 
@@ -181,7 +181,7 @@ export class Workflow extends pulumi.ComponentResource {
             load: loadStatements,
             fraud: args.fraud ? fraudStatements(args.fraud) : [],
             keys: [
-              useKeyThrough(arns, args.dataKeyArn, ["dynamodb", "s3"]),
+              useKeyThrough(arns, args.dataKeyArn, ["s3"]),
               {
                 sid: "EncryptExecutions",
                 actions: ["kms:Decrypt", "kms:GenerateDataKey"],
@@ -342,7 +342,10 @@ export class Workflow extends pulumi.ComponentResource {
           description: `Starts ${name} (${kind})`,
           service,
           start: { sid: "StartRuns", actions: ["states:StartExecution"], resources: [machineArn] },
-          keyServices: ["states", "scheduler"],
+          key: {
+            decrypt: ["states", ...(service === "scheduler.amazonaws.com" ? ["scheduler"] : [])],
+            encrypt: ["states"],
+          },
         },
         parent,
       );
