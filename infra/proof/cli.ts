@@ -4,13 +4,16 @@ import path from "node:path";
 import { stackGraph } from "../graph/stack-graph.ts";
 import { root } from "../package/artifacts.ts";
 import { Stack } from "./calls.ts";
-import { documentOf, recordedCalls, tableOf } from "./table.ts";
+import { counts, documentOf, recordedCalls, tableOf } from "./table.ts";
 
 const stack = new Stack(await stackGraph("prod"));
 const rows = tableOf(stack, await recordedCalls(stack));
-for (const { role, action, exercised, reason } of rows) {
-  const why = exercised > 0 ? "exercised" : reason ? `justified: ${reason.why}` : "NEITHER";
-  process.stdout.write(`${role.padEnd(20)} ${action.padEnd(40)} ${why}\n`);
-}
 writeFileSync(path.join(root, "docs/least-privilege.md"), documentOf(rows));
-process.exitCode = rows.some((row) => row.exercised === 0 && !row.reason) ? 1 : 0;
+const { parts, exercised, byServices, open } = counts(rows);
+process.stdout.write(`${parts} parts: ${exercised} exercised, ${byServices} by services, ${open} nobody's\n`);
+for (const { part, exercised: calls, reason } of rows) {
+  if (calls > 0 || reason) continue;
+  const { role, sid, action, resource, picked = "" } = part;
+  process.stdout.write(`nobody's: ${role} ${sid} ${action} ${resource} ${picked}\n`);
+}
+process.exitCode = open > 0 ? 1 : 0;

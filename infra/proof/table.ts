@@ -1,61 +1,101 @@
-/** The table role × action × exercised or justified. */
-import { type Call, exercises, grantsOf, type Stack } from "./calls.ts";
+/** The table of what each role was given, in its smallest parts: exercised, or made by a service and why. */
+
+import { type Call, type Part, partsOf, requestOf, type Stack } from "./calls.ts";
+import { applies } from "./evaluate.ts";
 import { handlerCalls } from "./handlers.ts";
 import { jobCalls, readRecording } from "./jobs.ts";
-import { type Reason, reasonFor } from "./justified.ts";
+import { deployment, type Reason, serviceCalls } from "./services.ts";
 import { workflowCalls } from "./workflow.ts";
 
 export interface Row {
-  readonly role: string;
-  readonly action: string;
-  /** Recorded calls that make use of the grant. */
+  readonly part: Part;
+  /** Recorded calls that make use of it. */
   readonly exercised: number;
-  /** Why it is given all the same; undefined when nobody has said. */
+  /** Whose call it is all the same; undefined when nobody's. */
   readonly reason: Reason | undefined;
 }
 
 /** Every call that was recorded, of handlers, workflow and jobs. */
 export async function recordedCalls(stack: Stack): Promise<readonly Call[]> {
-  return [
+  const all = [
     ...(await handlerCalls(stack)),
     ...(await workflowCalls(stack)),
     ...jobCalls(stack, readRecording()),
   ];
+  return [...new Map(all.map((call) => [JSON.stringify(call), call])).values()];
 }
 
-/** One row for each action that a role was given. */
+/** One row for each part of what a role was given. */
 export function tableOf(stack: Stack, calls: readonly Call[]): readonly Row[] {
-  return stack.roles.flatMap((role) =>
-    grantsOf(stack, role).map((grant) => {
-      const exercised = calls.filter((call) => exercises(call, grant)).length;
-      return { role, action: grant.action, exercised, reason: exercised > 0 ? undefined : reasonFor(grant) };
-    }),
-  );
+  const asked = (made: readonly Call[], role: string) =>
+    made.filter((call) => call.role === role).map((call) => ({ call, request: requestOf(stack, call) }));
+  const expected = serviceCalls(stack);
+  return stack.roles.flatMap((role) => {
+    const recorded = asked(calls, role);
+    const byServices = asked(expected, role);
+    return partsOf(stack, role).map((part): Row => {
+      const exercised = recorded.filter(({ request }) => applies(part.statement, request)).length;
+      const found = byServices.find(({ request }) => applies(part.statement, request))?.call;
+      const reason = role === "deploy" ? deployment : (found as Reason | undefined);
+      return { part, exercised, reason: exercised > 0 ? undefined : reason };
+    });
+  });
+}
+
+/** Rows of one statement with one outcome. */
+interface Group {
+  readonly sid: string;
+  readonly outcome: string;
+  readonly rows: Row[];
+}
+
+const outcomeOf = ({ exercised, reason }: Row): string =>
+  exercised > 0 ? "exercised" : reason ? `[${reason.why}](${reason.link})` : "**nobody's**";
+
+const actionsOf = (rows: readonly Row[]): string[] => [...new Set(rows.map(({ part }) => part.action))];
+
+/** How many distinct actions of roles, and how many parts, have which outcome. */
+export function counts(rows: readonly Row[]): {
+  readonly parts: number;
+  readonly exercised: number;
+  readonly byServices: number;
+  readonly open: number;
+} {
+  const exercised = rows.filter((row) => row.exercised > 0).length;
+  const open = rows.filter((row) => row.exercised === 0 && !row.reason).length;
+  return { parts: rows.length, exercised, byServices: rows.length - exercised - open, open };
 }
 
 /** docs/least-privilege.md. */
 export function documentOf(rows: readonly Row[]): string {
-  const roles = [...new Set(rows.map(({ role }) => role))];
-  const count = (given: readonly Row[]): string => {
-    const exercised = given.filter((row) => row.exercised > 0).length;
-    return `${exercised} exercised, ${given.length - exercised} justified`;
-  };
+  const roles = [...new Set(rows.map(({ part }) => part.role))];
+  const { parts, exercised, byServices } = counts(rows);
   const lines = [
     "# Least privilege, role by role",
     "",
-    "Written by `npm run least-privilege`; a test fails when it is stale. *Exercised*: a recorded call of a handler, of",
-    "the workflow or of a job's file operations makes use of the grant. Where nothing does, the reason stands with the",
-    "AWS documentation that it rests on. Calls are recorded on this machine, not on AWS.",
+    "Written by `npm run least-privilege`; a test fails when it is stale. What a role was given is counted in its smallest",
+    "parts: one action on one resource of one statement, under one value of a condition that lists several. A part is",
+    "*exercised* when a recorded call of a handler, of the workflow or of a job makes use of it, conditions included.",
+    "Otherwise the call is one that AWS' service makes with the role, as the linked documentation says; it is derived from",
+    "how the stack configures that service, and evaluated like a recorded one. Calls are recorded on this machine, not on AWS.",
     "",
-    `${rows.length} grants of ${roles.length} roles: ${count(rows)}.`,
+    `${parts} parts of ${roles.length} roles: ${exercised} exercised, ${byServices} by services.`,
   ];
   for (const role of roles) {
-    const own = rows.filter((row) => row.role === role);
-    lines.push("", `## ${role}`, "", `${count(own)}.`, "", "| action | |", "| --- | --- |");
-    for (const { action, exercised, reason } of own) {
-      const why =
-        exercised > 0 ? "exercised" : reason ? `[${reason.why}](${reason.link})` : "**nobody has said why**";
-      lines.push(`| ${action} | ${why} |`);
+    const own = rows.filter(({ part }) => part.role === role);
+    const of = counts(own);
+    lines.push("", `## ${role}`, "", `${of.exercised} exercised, ${of.byServices} by services.`, "");
+    lines.push("| statement | actions | parts | |", "| --- | --- | --- | --- |");
+    const groups = new Map<string, Group>();
+    for (const row of own) {
+      const outcome = outcomeOf(row);
+      const key = `${row.part.sid} ${outcome}`;
+      const group = groups.get(key) ?? { sid: row.part.sid, outcome, rows: [] };
+      group.rows.push(row);
+      groups.set(key, group);
+    }
+    for (const { sid, outcome, rows: members } of groups.values()) {
+      lines.push(`| ${sid} | ${actionsOf(members).join(", ")} | ${members.length} | ${outcome} |`);
     }
   }
   return `${lines.join("\n")}\n`;

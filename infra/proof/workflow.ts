@@ -1,6 +1,7 @@
 /** The deployed definition, run by the interpreter of the local runs, and the calls that Step Functions makes for it. */
-import { runStateMachine } from "../../local/asl/run.ts";
+
 import { TaskError } from "../../local/asl/errors.ts";
+import { runStateMachine } from "../../local/asl/run.ts";
 import { VirtualClock } from "../../local/asl/testing/virtualClock.ts";
 import type { Json, StateMachineDefinition } from "../../workflow/asl.ts";
 import type { Call, Stack } from "./calls.ts";
@@ -188,13 +189,5 @@ export async function workflowCalls(stack: Stack): Promise<readonly Call[]> {
   await run(planned("extract", true));
   await run(planned("recipes", false));
   await run(planned("publish", false), "publish");
-  // A machine with logs, traces and a key of its own calls these by itself:
-  // https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
-  for (const action of ["kms:GenerateDataKey", "kms:Decrypt"]) {
-    const context = {
-      "kms:EncryptionContext:aws:states:stateMachineArn": stack.arn("states", `stateMachine:${stack.name}`),
-    };
-    calls.push({ role: "workflow", action, resource: stack.dataKey, context });
-  }
   return calls;
 }
