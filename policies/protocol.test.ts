@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import type * as grpcJs from "@grpc/grpc-js";
 import type * as analyzerPb from "@pulumi/pulumi/proto/analyzer_pb.js";
 import { expect } from "chai";
@@ -43,9 +46,9 @@ const call = <Request, Response>(
   });
 
 /** The pack as the CLI starts it: the SDK's runner in the pack's folder. @returns its port */
-async function startPack(): Promise<{ process: ChildProcess; port: number }> {
+async function startPack(cwd = import.meta.dirname): Promise<{ process: ChildProcess; port: number }> {
   const runner = fromSdk.resolve("@pulumi/pulumi/cmd/run-policy-pack");
-  const child = spawn(process.execPath, [runner, "127.0.0.1:1", "."], { cwd: import.meta.dirname });
+  const child = spawn(process.execPath, [runner, "127.0.0.1:1", "."], { cwd });
   let errors = "";
   child.stderr.on("data", (chunk) => {
     errors += String(chunk);
@@ -62,6 +65,27 @@ async function startPack(): Promise<{ process: ChildProcess; port: number }> {
 }
 
 const stringSentinel = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+
+interface Manifest {
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+const manifestOf = (file: string): Manifest => JSON.parse(readFileSync(file, "utf8")) as Manifest;
+
+/** A copy of the pack's folder elsewhere, with no packages but those that its package.json names. */
+function copyOfPack(): string {
+  const here = import.meta.dirname;
+  const root = path.dirname(here);
+  const copy = path.join(mkdtempSync(path.join(tmpdir(), "pack-")), "policies");
+  cpSync(here, copy, { recursive: true, filter: (file) => !file.endsWith(".test.ts") });
+  for (const name of Object.keys(manifestOf(path.join(here, "package.json")).dependencies)) {
+    const link = path.join(copy, "node_modules", name);
+    mkdirSync(path.dirname(link), { recursive: true });
+    symlinkSync(path.join(root, "node_modules", name), link);
+  }
+  return copy;
+}
 
 /** Values in the form in which the engine sends them. */
 function wire(value: unknown): unknown {
@@ -266,6 +290,31 @@ describe("policy pack over the engine's protocol", function () {
     );
     expect(unjudged.some(({ message }) => message.includes("sfn-logging"))).to.equal(true);
     expect(unjudged.every(({ level }) => level === messages.EnforcementLevel.ADVISORY)).to.equal(true);
+  });
+
+  it("starts from a copy of its folder, with the packages that its package.json names in the installed versions", async () => {
+    const { dependencies } = manifestOf(path.join(import.meta.dirname, "package.json"));
+    const installed = path.join(import.meta.dirname, "../node_modules");
+    for (const [name, version] of Object.entries(dependencies)) {
+      const { version: found } = manifestOf(path.join(installed, name, "package.json"));
+      // Pulumi's policy SDK writes a v before its version.
+      expect(found.replace(/^v/, ""), name).to.equal(version);
+    }
+    const folder = copyOfPack();
+    const { process: copied, port } = await startPack(folder);
+    const ofCopy = new AnalyzerClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {});
+    try {
+      const info = await call(ofCopy, ofCopy.getAnalyzerInfo, new Empty());
+      expect(info.getName()).to.equal("securecart-policies");
+      expect(info.getPoliciesList().length).to.equal(rules.length + 2);
+      const said = saidBy(await call(ofCopy, ofCopy.analyzeStack, whole(base.resources)));
+      const here = saidBy(await call(client, client.analyzeStack, whole(base.resources)));
+      expect(said).to.deep.equal(here);
+    } finally {
+      ofCopy.close();
+      copied.kill();
+      rmSync(path.dirname(folder), { recursive: true });
+    }
   });
 
   it("passes the unchanged stack but for advisories", async () => {
