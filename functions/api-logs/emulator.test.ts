@@ -155,7 +155,8 @@ describe("API logs: the deployed handler on emulated AWS services @slow", functi
 
   it("takes every record once through failures, keeps poison in the failure destination, and redrive heals it", async () => {
     const sent = Array.from({ length: 240 }, (_, index) => {
-      const customer = index % 60 === 17 ? { customer_id: `C${index}` } : {};
+      // Often more than one in a batch: the first of those that fail is what counts.
+      const customer = index % 12 === 5 ? { customer_id: `C${index}` } : {};
       const good = JSON.stringify({
         request_id: `e${index}`,
         timestamp: new Date().toISOString(),
