@@ -52,9 +52,16 @@ interface Group {
 const outcomeOf = ({ exercised, reason }: Row): string =>
   exercised > 0 ? "exercised" : reason ? `[${reason.why}](${reason.link})` : "**nobody's**";
 
-const actionsOf = (rows: readonly Row[]): string[] => [...new Set(rows.map(({ part }) => part.action))];
+/** Actions of rows and, where a condition lists several values, for which of them. */
+function actionsOf(rows: readonly Row[]): string {
+  const actions = [...new Set(rows.map(({ part }) => part.action))].join(", ");
+  const picked = [...new Set(rows.flatMap(({ part }) => part.picked ?? []))];
+  // A key is used through a service, whose name the rest of the host adds nothing to.
+  const short = picked.map((value) => value.replace(/^([a-z0-9-]+)\.[a-z0-9-]+\.amazonaws\.com$/, "$1"));
+  return short.length === 0 ? actions : `${actions} (${short.join(", ")})`;
+}
 
-/** How many distinct actions of roles, and how many parts, have which outcome. */
+/** How many parts have which outcome. */
 export function counts(rows: readonly Row[]): {
   readonly parts: number;
   readonly exercised: number;
@@ -95,7 +102,7 @@ export function documentOf(rows: readonly Row[]): string {
       groups.set(key, group);
     }
     for (const { sid, outcome, rows: members } of groups.values()) {
-      lines.push(`| ${sid} | ${actionsOf(members).join(", ")} | ${members.length} | ${outcome} |`);
+      lines.push(`| ${sid} | ${actionsOf(members)} | ${members.length} | ${outcome} |`);
     }
   }
   return `${lines.join("\n")}\n`;
