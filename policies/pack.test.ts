@@ -12,8 +12,8 @@ import { rules } from "./rules.ts";
 import { isCurrent } from "./rules-md.ts";
 import { toSarif } from "./sarif.ts";
 import { StackView } from "./stack.ts";
-import { prodStack, viewOf } from "./testing.ts";
 import { withInputs } from "./testing/mutation.ts";
+import { prodStack, viewOf } from "./testing.ts";
 
 const here = import.meta.dirname;
 const today = "2026-11-22";
@@ -295,6 +295,27 @@ describe("npm run policy", function () {
     // The graph has no function that prod's waiver is for.
     expect(result.waivers.map(({ used }) => used)).to.deep.equal([false]);
     expect(readFileSync(sarif, "utf8")).to.include('"ruleId": "kms-rotation"');
+  });
+
+  it("judges nothing by a configuration that is wrong, and says each problem", () => {
+    const graph = path.join(folder, "empty.json");
+    const config = path.join(folder, "config.json");
+    writeFileSync(graph, JSON.stringify({ stack: "prod", resources: [] }));
+    const { reason: _, ...noReason } = waiver;
+    writeFileSync(
+      config,
+      JSON.stringify({
+        "s3-tls": "mandatory",
+        "s3-object-lock": { waivers: [noReason, { ...waiver, expires: "2020-01-01" }] },
+        "s3-versioning": { waivers: [{ ...waiver, finding: "s3-versioning", expires: "2020-01-01" }] },
+      }),
+    );
+    const { status, stdout, stderr } = run("--stack", "prod", "--graph", graph, "--config", config);
+    expect(status).to.equal(2);
+    expect(stdout).to.equal("");
+    expect(stderr).to.include("there is no rule 's3-tls'");
+    expect(stderr).to.include("s3-object-lock.waivers.0 must have required property 'reason'");
+    expect(stderr).to.include("waiver of s3-versioning at securecart-prod-logs: expired on 2020-01-01");
   });
 
   it("says what is wrong with its input, and judges nothing", () => {

@@ -292,6 +292,48 @@ describe("policy pack over the engine's protocol", function () {
     expect(unjudged.every(({ level }) => level === messages.EnforcementLevel.ADVISORY)).to.equal(true);
   });
 
+  it("lets a waived finding pass until the waiver's end, and takes parameters and levels from the configuration", async () => {
+    const finding = "s3-object-lock securecart-prod-logs";
+    const waiver = (expires: string) => ({
+      finding: "s3-object-lock",
+      resource: "securecart-prod-logs",
+      reason: "The target of access logs cannot have a lock of its own.",
+      owner: "data-platform",
+      expires,
+    });
+    const configured = async (config: Readonly<Record<string, Readonly<Record<string, unknown>>>>) => {
+      const request = new messages.ConfigureAnalyzerRequest();
+      for (const [rule, { enforcementLevel, ...properties }] of Object.entries(config)) {
+        const policy = new messages.PolicyConfig();
+        if (enforcementLevel === "mandatory") policy.setEnforcementlevel(messages.EnforcementLevel.MANDATORY);
+        policy.setProperties(Struct.fromJavaScript(properties));
+        request.getPolicyconfigMap().set(rule, policy);
+      }
+      await call(client, client.configure, request);
+      return saidBy(await call(client, client.analyzeStack, whole(base.resources)));
+    };
+    const ofLock = (said: readonly Said[]) => said.filter(({ policy }) => policy === "s3-object-lock");
+    try {
+      expect(idsOf(ofLock(await configured({})))).to.deep.equal([finding]);
+      expect(
+        ofLock(await configured({ "s3-object-lock": { waivers: [waiver("2999-12-31")] } })),
+      ).to.deep.equal([]);
+      const [expired] = ofLock(
+        await configured({
+          "s3-object-lock": { enforcementLevel: "mandatory", waivers: [waiver("2020-01-01")] },
+        }),
+      );
+      expect(expired?.message).to.include("expired on 2020-01-01");
+      expect(expired?.level).to.equal(messages.EnforcementLevel.MANDATORY);
+      const [capped] = (await configured({ "redshift-usage-limit": { mostRpuHours: 1 } })).filter(
+        ({ policy }) => policy === "redshift-usage-limit",
+      );
+      expect(capped?.message).to.include("allowed is 1 to 1");
+    } finally {
+      await configured({});
+    }
+  });
+
   it("starts from a copy of its folder, with the packages that its package.json names in the installed versions", async () => {
     const { dependencies } = manifestOf(path.join(import.meta.dirname, "package.json"));
     const installed = path.join(import.meta.dirname, "../node_modules");

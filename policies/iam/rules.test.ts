@@ -196,6 +196,73 @@ describe("rules on identities", () => {
     ).to.have.length(1);
   });
 
+  describe("with documents in odd forms", () => {
+    /** Every place where a policy document may stand. */
+    const places: readonly (readonly [
+      type: string,
+      place: (document: unknown) => Record<string, unknown>,
+    ])[] = [
+      [roleType, (document) => ({ name: "r", assumeRolePolicy: document })],
+      [
+        roleType,
+        (document) => ({
+          name: "r",
+          assumeRolePolicy: lambdaRole.inputs.assumeRolePolicy,
+          inlinePolicies: [{ policy: document }],
+        }),
+      ],
+      ...[...identityTypes, ...resourceTypes].map(
+        (type) => [type, (document: unknown) => ({ name: "r", policy: document })] as const,
+      ),
+    ];
+    const open = { Effect: "Allow", Principal: "*", Action: "S3:gEtObJeCt", Resource: "*" };
+
+    it("finds one that is no JSON, no document, or spells an element otherwise, wherever it stands", () => {
+      for (const [type, place] of places) {
+        for (const document of [
+          "{ not json",
+          "[]",
+          "7",
+          '{"Statement":{"effect":"Allow","Action":"a:b"}}',
+          7,
+        ]) {
+          const found = ids("iam-document-valid", resource(type, "r", place(document)));
+          expect(found, `${type}: ${document}`).to.have.length(1);
+          expect(found[0]).to.match(
+            /^iam-document-valid\[Document::(assumeRolePolicy|policy|inlinePolicies\[0\]\.policy)\]$/,
+          );
+        }
+      }
+    });
+
+    it("reads a single statement object like a list, as text and as an object", () => {
+      for (const [type, place] of places) {
+        for (const Statement of [open, [open]]) {
+          for (const document of [{ Statement }, JSON.stringify({ Statement })]) {
+            expect(ids("iam-document-valid", resource(type, "r", place(document))), type).to.deep.equal([]);
+          }
+        }
+      }
+      for (const type of resourceTypes) {
+        const found = ids(
+          "iam-resource-policy-no-anyone",
+          resource(type, "r", { policy: JSON.stringify({ Statement: open }) }),
+        );
+        expect(found, type).to.have.length(1);
+      }
+    });
+
+    it("finds an action in odd case like any other, inline and beside the role", () => {
+      const wide = JSON.stringify({ Statement: { ...open, Principal: undefined } });
+      for (const [type, place] of places) {
+        if (!identityTypes.includes(type as never) && !("inlinePolicies" in place(wide))) continue;
+        expect(ids("iam-resource-scoped", resource(type, "r", place(wide))), type).to.deep.equal([
+          "iam-resource-scoped[Resource::*::s3:GetObject]",
+        ]);
+      }
+    });
+  });
+
   describe("with what is absent, unknown or of a wrong type", () => {
     // What a rule does not read of a role cannot hide anything from it.
     const unread = ["iam-no-aws-managed-policies", "iam-boundary-in-stack", "iam-one-role-per-workload"];

@@ -31,7 +31,8 @@ UNUSUAL_RATIO = 2.5
 #: Amounts beyond this say no more than that they are absurd, and their squares have to fit a 64-bit sum.
 LARGEST_AMOUNT = 1_000_000.0
 
-#: What the model reads, in order, and how a reviewer is told about it.
+#: What the model reads, in order, and how a reviewer is told about it. How many transactions a terminal has is not
+#: among them: it says nothing of fraud, and grows with the history that there is.
 FEATURES: Mapping[str, str] = {
     "amount": "amount",
     "foreign_address": "address outside the customer's country",
@@ -51,7 +52,6 @@ FEATURES: Mapping[str, str] = {
     "hours_since_last": "hours since the customer's last transaction",
     "customer_count_1h": "customer's transactions in the last hour",
     "days_since_terminal": "days since the customer was last at this terminal",
-    **{f"terminal_count_{w}d": f"terminal's confirmed transactions in {w} day(s)" for w in WINDOWS},
     **{f"terminal_risk_{w}d": f"share of confirmed frauds at the terminal in {w} day(s)" for w in WINDOWS},
     **{f"terminal_unexplained_{w}d": f"terminal's frauds of usual amount in {w} day(s)" for w in UNEXPLAINED_WINDOWS},
     "terminal_unexplained_share": "share of frauds of usual amount at the terminal in 28 days",
@@ -212,7 +212,7 @@ def with_terminal(rows: DataFrame) -> DataFrame:
     )
     windows = {}
     for w in WINDOWS:
-        windows[f"terminal_count_{w}d"] = terminal.sum("labelled", known, known + w * DAY)
+        windows[f"_labelled_{w}"] = terminal.sum("labelled", known, known + w * DAY)
         windows[f"_frauds_{w}"] = terminal.sum("known_fraud", known, known + w * DAY)
     for w in UNEXPLAINED_WINDOWS:
         windows[f"terminal_unexplained_{w}d"] = terminal.sum("unexplained", known, known + w * DAY)
@@ -229,9 +229,7 @@ def with_terminal(rows: DataFrame) -> DataFrame:
     return rows.withColumns(
         {
             **{
-                f"terminal_risk_{w}d": F.coalesce(
-                    _mean(F.col(f"_frauds_{w}"), F.col(f"terminal_count_{w}d")), F.lit(0.0)
-                )
+                f"terminal_risk_{w}d": F.coalesce(_mean(F.col(f"_frauds_{w}"), F.col(f"_labelled_{w}")), F.lit(0.0))
                 for w in WINDOWS
             },
             "terminal_unexplained_share": F.coalesce(_mean(frauds, frauds + F.col("_legit_28")), F.lit(0.0)),
