@@ -145,12 +145,13 @@ def test_what_happens_or_is_labelled_later_changes_nothing(spark: SparkSession) 
     everything, known = list(asked), list(asked)
     # At the edges: a second and half an hour later, and labels that lack a second to be known.
     edges = (timedelta(seconds=1), timedelta(minutes=30), timedelta(days=-7, seconds=1))
+    odd: tuple[dict[str, Any], ...] = ({"amount": 90.0}, {"fraud": 1})
     near = [
         row
         | {"transaction_id": f"{row['transaction_id']} {edge} {fraud}", "event_time": row["event_time"] + edge, **more}
         for row in asked
         for edge in edges
-        for fraud, more in enumerate(({"fraud": 0, "amount": 90.0}, {"fraud": 1}))
+        for fraud, more in enumerate(odd)
     ]
     for row in [*worlds(3), *near]:
         now = nows[row["customer_id"].split("-")[0]]
