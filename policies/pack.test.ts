@@ -248,6 +248,29 @@ describe("policy report", () => {
   });
 });
 
+describe("code scanning", () => {
+  it("is told what a rule could not judge, unless that is accepted", () => {
+    const subject = resource("aws:glue/job:Job", { numberOfWorkers: unknown });
+    const ofUnknown = (config: unknown) => {
+      const result = report(rules, new StackView([subject]), configOf(config));
+      const sarif = toSarif(result, rules, { file: "infra/index.ts", version: "1.0.0" }) as {
+        runs: { results: { ruleId: string; level: string; message: { text: string } }[] }[];
+      };
+      return sarif.runs[0]?.results.filter(({ message }) => message.text.includes("could not judge"));
+    };
+    expect(ofUnknown({})).to.have.length(1);
+    expect(ofUnknown({})?.[0]).to.deep.include({ ruleId: "glue-workers", level: "error" });
+    const unknowns = [
+      {
+        resource: "r",
+        property: "numberOfWorkers",
+        reason: "It is read from a parameter at the deployment.",
+      },
+    ];
+    expect(ofUnknown({ "glue-workers": { unknowns } })).to.deep.equal([]);
+  });
+});
+
 describe("graphs that are none", () => {
   it("are refused with the place", () => {
     expect(() => readGraph([])).to.throw(GraphError, "no list of resources");
