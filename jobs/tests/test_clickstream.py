@@ -172,7 +172,7 @@ def test_a_batch_that_is_repeated_at_any_point_ends_the_same(stream: Stream, mon
                 raise KilledError("after a commit")
             return result
 
-    # The append, the sessions' MERGE, then those of the four behaviour tables, side by side.
+    # The append, a MERGE of the sessions or the products (side by side), then one of those that follow the sessions.
     for commits in range(3):
         with monkeypatch.context() as patch:
             patch.setattr("securecart.clickstream.append", Broken(0 if commits == 0 else 99, append))
