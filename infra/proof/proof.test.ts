@@ -188,6 +188,68 @@ describe("least privilege of the stack prod", function () {
     });
   });
 
+  describe("when a policy changes", () => {
+    interface Written {
+      Sid: string;
+      Action: string | string[];
+      Resource: string | string[];
+      Condition?: object;
+    }
+
+    /** The stack with one policy of a role changed. */
+    function altered(role: string, change: (statements: Written[]) => Written[]): Stack {
+      const resources = stack.graph.resources.map((resource) => {
+        const { type, inputs } = resource;
+        if (type !== "aws:iam/rolePolicy:RolePolicy" || inputs.role !== `${stack.name}-${role}`)
+          return resource;
+        const document = JSON.parse(String(inputs.policy)) as { Statement: Written[] };
+        const policy = JSON.stringify({ ...document, Statement: change(document.Statement) });
+        return { ...resource, inputs: { ...inputs, policy } };
+      });
+      return new Stack({ ...stack.graph, resources });
+    }
+    const allowedIn = (changed: Stack, given: readonly Call[]): Call[] =>
+      given.filter((call) => decide(requestOf(changed, call), policiesFor(changed, call)) === "Allowed");
+
+    it("a right that is missing is a recorded call that is refused", () => {
+      const changed = altered("abort", (statements) =>
+        statements.map((one) =>
+          one.Sid === "UseLedger" ? { ...one, Action: ["dynamodb:GetItem", "dynamodb:UpdateItem"] } : one,
+        ),
+      );
+      const own = calls.filter(({ role }) => role === "abort");
+      const refused = own.filter((call) => !allowedIn(changed, [call]).length).map(({ action }) => action);
+      expect(new Set(refused)).to.deep.equal(new Set(["dynamodb:DeleteItem", "dynamodb:PutItem"]));
+    });
+
+    it("a right too much is one that nobody uses, and a refused call that is allowed", () => {
+      const changed = altered("verdict", (statements) =>
+        statements.map((one) =>
+          one.Sid === "ReadStaging" ? { ...one, Action: ["s3:GetObject", "s3:PutObject"] } : one,
+        ),
+      );
+      const open = tableOf(changed, calls).filter(({ exercised, reason }) => exercised === 0 && !reason);
+      expect(open.map(({ part }) => `${part.role} ${part.action}`)).to.deep.equal(["verdict s3:PutObject"]);
+      expect(allowedIn(changed, objectsOfOthers(stack)).map(told)).to.have.length(1);
+    });
+
+    it("a condition that is gone, or a role that may be handed on, is a refused call that is allowed", () => {
+      const open = altered("clean", (statements) => statements.map(({ Condition: _, ...one }) => one));
+      const twists = twistedCalls(stack).filter((call) => allowedIn(open, [call]).length > 0);
+      expect([...new Set(twists.map(({ twist }) => twist))].sort()).to.deep.equal([
+        "a folder of another name",
+        "a key through another service",
+        "a key without its service or context",
+        "metrics in another's namespace",
+      ]);
+      const passing = altered("workflow", (statements) =>
+        statements.map((one) => (one.Sid === "PassJobRole" ? { ...one, Resource: stack.roleArn("*") } : one)),
+      );
+      // The boundary still holds what the role's own policy lets go.
+      expect(allowedIn(passing, rolesOfOthers(stack))).to.deep.equal([]);
+    });
+  });
+
   /** The same decision by an independent implementation. */
   async function simulated(call: Call): Promise<string> {
     const { accountId } = stack.graph.place;
