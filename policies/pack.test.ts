@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { PolicyConfigError, readConfig } from "./config.ts";
 import { judge } from "./judge.ts";
 import { printReport, report } from "./report.ts";
-import { GraphError, readGraph } from "./resources.ts";
+import { currentType, GraphError, readGraph } from "./resources.ts";
 import { categories, type Resource, unknown } from "./rule.ts";
 import { rules } from "./rules.ts";
 import { isCurrent } from "./rules-md.ts";
@@ -268,6 +268,28 @@ describe("code scanning", () => {
       },
     ];
     expect(ofUnknown({ "glue-workers": { unknowns } })).to.deep.equal([]);
+  });
+});
+
+describe("types under older names", () => {
+  it("are judged as those that they are", () => {
+    expect(currentType("aws:s3/bucketV2:BucketV2")).to.equal("aws:s3/bucket:Bucket");
+    expect(currentType("aws:s3/bucketVersioningV2:BucketVersioningV2")).to.equal(
+      "aws:s3/bucketVersioning:BucketVersioning",
+    );
+    // These are other resources, not older names.
+    for (const type of [
+      "aws:s3/bucketObjectv2:BucketObjectv2",
+      "aws:apigatewayv2/api:Api",
+      "aws:wafv2/webAcl:WebAcl",
+    ]) {
+      expect(currentType(type)).to.equal(type);
+    }
+    const { resources } = readGraph({
+      resources: [{ ...resource("aws:s3/bucketV2:BucketV2", { bucket: "b", forceDestroy: true }) }],
+    });
+    const found = report(rules, new StackView(resources), configOf({})).findings.map(({ id }) => id);
+    expect(found).to.include.members(["s3-no-force-destroy", "s3-kms-encryption", "s3-tls-only"]);
   });
 });
 

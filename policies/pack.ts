@@ -16,7 +16,7 @@ import {
   waiverProblems,
 } from "./config.ts";
 import { judge, judgeStack } from "./judge.ts";
-import { accountOf, plainValue } from "./resources.ts";
+import { accountOf, currentType, plainValue } from "./resources.ts";
 import type { Finding, Judgement, Resource, Rule } from "./rule.ts";
 import { StackView } from "./stack.ts";
 
@@ -40,7 +40,7 @@ function inputsOf(props: Readonly<Record<string, unknown>>): Resource["inputs"] 
 function fromArgs({ urn, type, name, props, opts }: ResourceValidationArgs): Resource {
   return {
     urn,
-    type,
+    type: currentType(type),
     name,
     parent: opts.parent,
     inputs: inputsOf(props),
@@ -55,7 +55,7 @@ function fromStack(resource: PolicyResource): Resource {
   const { urn, type, name, props, opts, parent, dependencies, propertyDependencies } = resource;
   return {
     urn,
-    type,
+    type: currentType(type),
     name,
     parent: parent?.urn,
     inputs: inputsOf(props),
@@ -114,7 +114,7 @@ const parametersOf = (rule: Rule, config: GivenConfig): Readonly<Record<string, 
 function resourcePolicy(rule: Rule): ResourceValidationPolicy {
   const types = new Set(rule.types);
   const validate: ResourceValidationPolicy["validateResource"] = (args, report) => {
-    if (!types.has(args.type)) return;
+    if (!types.has(currentType(args.type))) return;
     const resource = fromArgs(args);
     const provider = args.provider && {
       ...resource,
@@ -133,9 +133,11 @@ function resourcePolicy(rule: Rule): ResourceValidationPolicy {
       report(message);
     }
   };
-  // The mark by which the SDK passes over resources of other types before it reads them.
+  // The mark by which the SDK passes over resources of other types before it reads them: one has no other name.
   const [only] = rule.types;
-  if (rule.types.length === 1) Object.assign(validate, { __pulumiType: only });
+  if (rule.types.length === 1 && only?.startsWith("aws:s3/") === false) {
+    Object.assign(validate, { __pulumiType: only });
+  }
   return { ...described(rule), validateResource: validate };
 }
 

@@ -24,6 +24,15 @@ export function plainValue(value: unknown): unknown {
   return Object.fromEntries(Object.keys(value).map((key) => [key, plainValue(value[key])]));
 }
 
+/**
+ * The type as the rules know it. S3's resources were called `BucketV2` and the like for some years, with the same
+ * inputs; a program may still make them so.
+ */
+export const currentType = (type: string): string =>
+  /^aws:s3\/\w+V2:\w+V2$/.test(type) && !type.startsWith("aws:s3/bucketObject")
+    ? type.replace(/V2(?=:|$)/g, "")
+    : type;
+
 /** A graph is not one that `npm run graph -- --json` prints. */
 export class GraphError extends Error {
   override readonly name = "GraphError";
@@ -46,7 +55,7 @@ function resourceOf(value: unknown, index: number): Resource {
   }
   return {
     urn,
-    type,
+    type: currentType(type),
     name,
     parent: typeof parent === "string" ? parent : undefined,
     inputs: plainValue(inputs) as Resource["inputs"],

@@ -11,7 +11,6 @@ export interface Account {
 /** Properties that hold a resource's own name, by which others refer to it. */
 const nameProperties: Readonly<Record<string, string>> = {
   "aws:s3/bucket:Bucket": "bucket",
-  "aws:s3/bucketV2:BucketV2": "bucket",
   "aws:redshiftserverless/namespace:Namespace": "namespaceName",
   "aws:redshiftserverless/workgroup:Workgroup": "workgroupName",
   "aws:rds/instance:Instance": "identifier",
@@ -133,6 +132,7 @@ const endsWithName = (value: string, name: string): boolean =>
 const idTypes: ReadonlySet<string> = new Set([
   "aws:ec2/securityGroup:SecurityGroup",
   "aws:ec2/vpc:Vpc",
+  "awsx:ec2:Vpc",
   "aws:ec2/vpcEndpoint:VpcEndpoint",
   "aws:kms/key:Key",
   "aws:apigateway/restApi:RestApi",

@@ -54,9 +54,7 @@ const limited = (statement: PolicyStatement): boolean => {
   const keys = restrictingKeys(statement);
   return callerKeys.some(
     (key) =>
-      keys.has(key) &&
-      (!key.endsWith("arn") ||
-        !Object.values(statement.conditions).some((own) => own[key]?.some(ofAnyAccount))),
+      keys.has(key) && !Object.values(statement.conditions).some((own) => own[key]?.some(ofAnyAccount)),
   );
 };
 

@@ -43,6 +43,8 @@ const policy = (...statements: object[]): Resource =>
     policy: JSON.stringify({ Version: "2012-10-17", Statement: statements }),
   });
 
+const allowed = (action: string, on: string): object => ({ Effect: "Allow", Action: action, Resource: on });
+
 /** Ids of the findings of one rule. */
 function ids(rule: string, ...resources: Resource[]): string[] {
   const [found] = [iamRules.filter(({ id }) => id === rule)];
@@ -162,6 +164,58 @@ describe("rules on identities", () => {
     expect(ids("iam-no-escalation", inRole, policy(pass))).to.deep.equal(expected);
     expect(ids("iam-no-escalation", lambdaRole, policy(pass), managed), "not attached").to.deep.equal([]);
     expect(ids("iam-no-escalation", lambdaRole, policy(pass))).to.deep.equal([]);
+  });
+
+  it("take a policy for attached however it is: to several at once, in the role, to a user", () => {
+    const edit = allowed("iam:PutRolePolicy", "arn:aws:iam::444455556666:role/x");
+    const managed = resource("aws:iam/policy:Policy", "managed", {
+      name: "managed",
+      policy: JSON.stringify({ Version: "2012-10-17", Statement: edit }),
+    });
+    const arn = "arn:aws:iam::444455556666:policy/managed";
+    const several = resource("aws:iam/policyAttachment:PolicyAttachment", "several", {
+      roles: ["another", "function"],
+      policyArn: arn,
+    });
+    const inRole = { ...lambdaRole, inputs: { ...lambdaRole.inputs, managedPolicyArns: [arn] } };
+    const expected = ["iam-no-escalation[Path::iam:PutRolePolicy]"];
+    expect(ids("iam-no-escalation", lambdaRole, managed, several)).to.deep.equal(expected);
+    expect(ids("iam-no-escalation", inRole, managed)).to.deep.equal(expected);
+    expect(ids("iam-no-escalation", lambdaRole, managed)).to.deep.equal([]);
+
+    // A boundary gives nothing and may be wide, until somebody has it as a policy.
+    const wide = resource("aws:iam/policy:Policy", "managed", {
+      name: "managed",
+      policy: JSON.stringify({ Version: "2012-10-17", Statement: allowed("s3:GetObject", "*") }),
+    });
+    const bounded = { ...lambdaRole, inputs: { ...lambdaRole.inputs, permissionsBoundary: arn } };
+    const toUser = resource("aws:iam/userPolicyAttachment:UserPolicyAttachment", "u", {
+      user: "u",
+      policyArn: arn,
+    });
+    const other = {
+      ...inRole,
+      urn: `${inRole.urn}-2`,
+      name: "other",
+      inputs: { ...inRole.inputs, name: "other" },
+    };
+    expect(ids("iam-resource-scoped", bounded, wide)).to.deep.equal([]);
+    for (const attaching of [several, toUser, other]) {
+      expect(ids("iam-resource-scoped", bounded, wide, attaching), attaching.type).to.have.length(1);
+    }
+  });
+
+  it("take a part of an account's number for no account, and read a policy that stands in the bucket", () => {
+    const statement = { Effect: "Allow", Principal: "*", Action: "s3:GetObject", Resource: "*" };
+    const inBucket = (Condition: object): Resource =>
+      resource("aws:s3/bucket:Bucket", "b", {
+        policy: JSON.stringify({ Statement: { ...statement, Condition } }),
+      });
+    const limited = { StringEquals: { "aws:PrincipalAccount": "444455556666" } };
+    const partly = { StringLike: { "aws:PrincipalAccount": "4*" } };
+    expect(ids("iam-resource-policy-no-anyone", inBucket(limited))).to.deep.equal([]);
+    expect(ids("iam-resource-policy-no-anyone", inBucket(partly))).to.have.length(1);
+    expect(ids("iam-resource-policy-no-anyone", inBucket({}))).to.have.length(1);
   });
 
   it("take a Deny on everything into account, and no narrower one", () => {

@@ -10,6 +10,16 @@ export const policyType = "aws:iam/policy:Policy";
 export const rolePolicyType = "aws:iam/rolePolicy:RolePolicy";
 export const attachmentType = "aws:iam/rolePolicyAttachment:RolePolicyAttachment";
 
+const managedAttachmentType = "aws:iam/policyAttachment:PolicyAttachment";
+
+/** Types that attach a managed policy to an identity, by the property that names it. */
+const attachingTypes: Readonly<Record<string, string>> = {
+  [attachmentType]: "policyArn",
+  [managedAttachmentType]: "policyArn",
+  "aws:iam/userPolicyAttachment:UserPolicyAttachment": "policyArn",
+  "aws:iam/groupPolicyAttachment:GroupPolicyAttachment": "policyArn",
+};
+
 /** Types that carry a policy of an identity, in `policy`. */
 export const identityTypes = [
   rolePolicyType,
@@ -21,6 +31,12 @@ export const identityTypes = [
 /** Types that carry a policy of a resource, in `policy`. */
 export const resourceTypes = [
   "aws:s3/bucketPolicy:BucketPolicy",
+  "aws:s3/bucket:Bucket",
+  "aws:s3/accessPoint:AccessPoint",
+  "aws:s3control/accessPointPolicy:AccessPointPolicy",
+  "aws:ecr/repositoryPolicy:RepositoryPolicy",
+  "aws:efs/fileSystemPolicy:FileSystemPolicy",
+  "aws:backup/vaultPolicy:VaultPolicy",
   "aws:kms/key:Key",
   "aws:kms/keyPolicy:KeyPolicy",
   "aws:sqs/queuePolicy:QueuePolicy",
@@ -73,12 +89,28 @@ export const ownStatements = once((resource) =>
 /** The statements of a trust policy. @throws UnknownValue */
 export const trustOf = once((role) => tolerant(role.raw("assumeRolePolicy")));
 
-/** Policies of the stack that are attached to a role. */
+/** The policy of the stack that a property names, as one of a list where it has an index. */
+const policyAt = (from: Reader, path: string, stack: StackView): readonly Reader[] => {
+  const policy = stack.target(from, path, policyType);
+  return policy ? [policy] : [];
+};
+
+const indexed = (from: Reader, path: string): readonly string[] =>
+  from.list(path).map((_, index) => `${path}[${index}]`);
+
+/** Policies of the stack that are attached to a role: one by one, to several at once, or in the role itself. */
 function attachedPolicies(role: Reader, stack: StackView): readonly Reader[] {
-  return stack.attached(attachmentType, "role", role).flatMap((attachment) => {
-    const policy = stack.target(attachment, "policyArn", policyType);
-    return policy ? [policy] : [];
-  });
+  const toSeveral = stack
+    .ofType(managedAttachmentType)
+    .filter((attachment) =>
+      indexed(attachment, "roles").some((path) => stack.refers(attachment, path, role)),
+    );
+  return [
+    ...[...stack.attached(attachmentType, "role", role), ...toSeveral].flatMap((attachment) =>
+      policyAt(attachment, "policyArn", stack),
+    ),
+    ...indexed(role, "managedPolicyArns").flatMap((path) => policyAt(role, path, stack)),
+  ];
 }
 
 /** Every statement of a role: inline, in resources of their own, and attached. @throws UnknownValue */
@@ -100,13 +132,22 @@ export function onlyBounds(policy: Reader, stack: StackView): boolean {
       return from.has(path) && stack.refers(from, path, policy);
     } catch (error) {
       // What is not known might attach it.
-      if (error instanceof UnknownValue) return path === "policyArn";
+      if (error instanceof UnknownValue) return path !== "permissionsBoundary";
       throw error;
     }
   };
   return (
     stack.ofType(roleType).some((role) => named(role, "permissionsBoundary")) &&
-    !stack.ofType(attachmentType).some((attachment) => named(attachment, "policyArn"))
+    !Object.entries(attachingTypes).some(([type, path]) =>
+      stack.ofType(type).some((attachment) => named(attachment, path)),
+    ) &&
+    !stack
+      .ofType(roleType)
+      .some((role) =>
+        role.isKnown("managedPolicyArns")
+          ? indexed(role, "managedPolicyArns").some((path) => named(role, path))
+          : role.sources("managedPolicyArns").includes(policy.resource.urn),
+      )
   );
 }
 
