@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { constants } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
@@ -57,6 +58,42 @@ function stamped(name, key) {
 function stamp(name, key) {
   mkdirSync(setupDir, { recursive: true });
   writeFileSync(path.join(setupDir, name), key);
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
+/** Does the work while no other set-up of this folder does any: each would remove what the other is installing. */
+async function alone(work) {
+  mkdirSync(setupDir, { recursive: true });
+  const lock = path.join(setupDir, "lock");
+  for (let told = false; ; ) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: "wx" });
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+    // Gone, or not yet written, is as good as busy: the next look decides.
+    const owner = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : 0;
+    if (owner > 0 && !isRunning(owner)) rmSync(lock, { force: true });
+    else if (!told && owner > 0) {
+      told = true;
+      say(`waiting for the set-up that process ${owner} is doing …`);
+    }
+    await delay(200);
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
 }
 
 /** Runs a command with its output shown; the message names what to do when it fails. */
@@ -260,7 +297,7 @@ export async function ensureSetup() {
 async function main() {
   const [command, ...args] = process.argv.slice(2);
   if (!command) throw new SetupError("usage: node local/setup.mjs <command> [args…]");
-  const env = await ensureSetup();
+  const env = await alone(ensureSetup);
   const child = spawn(command, args, { cwd: root, env, stdio: "inherit" });
   // Ctrl-C reaches the child too (same process group); it decides how to end, this process only waits.
   for (const signal of ["SIGINT", "SIGTERM"])
