@@ -213,9 +213,9 @@ export async function deploy(options: ProgramOptions = {}): Promise<Record<strin
 }
 
 /**
- * One provider for all, so that default tags reach every resource. It takes what the stack's file says of the provider
- * (`aws:profile`, `aws:endpoints` of an emulator, …), which only a default provider does by itself: without that it would
- * lead to another account than the one that was looked at.
+ * One provider for all, so that default tags reach every resource, those of awsx too. It takes what the stack's file
+ * says of the provider (`aws:profile`, `aws:endpoints` of an emulator, …), which only a default provider does by itself:
+ * without that it would lead to another account than the one that was looked at.
  */
 function createProvider(name: string, config: StackConfig, place: Place): aws.Provider {
   return new aws.Provider("aws", {

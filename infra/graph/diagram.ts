@@ -52,7 +52,6 @@ const shown: Readonly<Record<string, string>> = {
   "aws:cloudwatch/dashboard:Dashboard": "dashboard",
   "aws:cloudwatch/metricAlarm:MetricAlarm": "alarms",
   "aws:dynamodb/table:Table": "DynamoDB table",
-  "aws:ec2/vpc:Vpc": "VPC",
   "aws:ec2/vpcEndpoint:VpcEndpoint": "VPC endpoints",
   "aws:emrserverless/application:Application": "EMR Serverless application",
   "aws:glue/catalogDatabase:CatalogDatabase": "Glue databases",
@@ -65,4 +64,5 @@ const shown: Readonly<Record<string, string>> = {
   "aws:s3/bucket:Bucket": "S3 buckets",
   "aws:scheduler/schedule:Schedule": "schedule",
   "aws:sfn/stateMachine:StateMachine": "state machine",
+  "awsx:ec2:Vpc": "VPC",
 };

@@ -235,9 +235,22 @@ const byType: Readonly<Record<string, Compute>> = {
   })),
   "aws:ec2/flowLog:FlowLog": ec2("vpc-flow-log", "fl"),
   "aws:ec2/vpcPeeringConnection:VpcPeeringConnection": ec2("vpc-peering-connection", "pcx"),
-  "aws:ec2/vpc:Vpc": ec2("vpc", "vpc"),
-  "aws:ec2/subnet:Subnet": ec2("subnet", "subnet"),
-  "aws:ec2/routeTable:RouteTable": ec2("route-table", "rtb"),
+  // A component of a plugin: the parts of its VPC that this program reads, over three zones.
+  "awsx:ec2:Vpc": ({ urn, place: { region } }) => {
+    const subnets = ["a", "b", "c"].map((zone) => ({
+      id: `subnet-${hex(`${urn}${zone}`, 17)}`,
+      availabilityZone: `${region}${zone}`,
+    }));
+    return {
+      id: "",
+      outputs: {
+        vpcId: `vpc-${hex(urn, 17)}`,
+        isolatedSubnetIds: subnets.map(({ id }) => id),
+        isolatedSubnets: subnets,
+        routeTables: ["a", "b", "c"].map((zone) => ({ id: `rtb-${hex(`${urn}${zone}`, 17)}` })),
+      },
+    };
+  },
 };
 
 /** What AWS would compute for a new resource; types that nothing reads from have an id alone. */
@@ -276,8 +289,6 @@ export function invokeResult(token: string, inputs: Inputs, place: Place): Recor
       };
     case "aws:index/getRegion:getRegion":
       return { id: region, region, name: region };
-    case "aws:index/getAvailabilityZones:getAvailabilityZones":
-      return { id: region, names: ["a", "b", "c"].map((zone) => `${region}${zone}`), ...inputs };
     case "aws:ec2/getPrefixList:getPrefixList":
       return { id: `pl-${hex(text(inputs, "name", ""), 8)}`, ...inputs };
     case "aws:ec2/getSubnet:getSubnet":

@@ -38,18 +38,6 @@ export function isVpcRange(text: string): boolean {
   });
 }
 
-const dotted = (address: number): string =>
-  [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
-
-/** The four quarters of a range, in order. @throws Error when the text is no range with four addresses */
-export function quartersOf(text: string): [string, string, string, string] {
-  const range = parseCidr(text);
-  if (!range || range.prefix > 30) throw new Error(`'${text}' is no range that could be quartered`);
-  const quarter = (index: number): string =>
-    `${dotted(range.first + index * 2 ** (30 - range.prefix))}/${range.prefix + 2}`;
-  return [quarter(0), quarter(1), quarter(2), quarter(3)];
-}
-
 /** Whether two ranges share an address; false when one of them is none. */
 export function rangesOverlap(a: string, b: string): boolean {
   const [first, second] = [parseCidr(a), parseCidr(b)];

@@ -2,7 +2,7 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import { keyArns, one, place, record, statementsOf } from "../testing.ts";
-import { isVpcRange, parseCidr, quartersOf, rangesOverlap } from "./cidr.ts";
+import { isVpcRange, parseCidr, rangesOverlap } from "./cidr.ts";
 import { createFailureQueue } from "./failure-queue.ts";
 import { readArea, writeArea } from "./grants.ts";
 import { policyDocument, WorkloadRole } from "./iam.ts";
@@ -161,15 +161,6 @@ describe("parts' tools", () => {
     for (const text of ["10.20.0.0/24", "10.0.0.0/15", "8.8.0.0/16", "172.32.0.0/16", "10.20.1.0/16", "x"]) {
       expect(isVpcRange(text), text).to.equal(false);
     }
-    expect(quartersOf("10.20.254.0/23")).to.deep.equal([
-      "10.20.254.0/25",
-      "10.20.254.128/25",
-      "10.20.255.0/25",
-      "10.20.255.128/25",
-    ]);
-    expect(quartersOf("192.168.0.0/16")[3]).to.equal("192.168.192.0/18");
-    for (const text of ["10.20.0.0/31", "10.20.0.1/16", "nowhere"])
-      expect(() => quartersOf(text), text).to.throw(text);
     expect(rangesOverlap("172.16.0.0/16", "172.16.8.0/24")).to.equal(true);
     expect(rangesOverlap("172.16.0.0/16", "172.17.0.0/16")).to.equal(false);
   });

@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
+import * as awsx from "@pulumi/awsx";
 import * as pulumi from "@pulumi/pulumi";
-import { quartersOf } from "../lib/cidr.ts";
 import { policyDocument, type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
@@ -40,7 +40,7 @@ export interface NetworkArgs {
   /** Upper limit of the roles made here. */
   readonly permissionsBoundary?: pulumi.Input<string> | undefined;
   readonly transform?: {
-    readonly vpc?: Transform<aws.ec2.VpcArgs>;
+    readonly vpc?: Transform<awsx.ec2.VpcArgs, pulumi.ComponentResourceOptions>;
     readonly endpoint?: Transform<aws.ec2.VpcEndpointArgs>;
   };
 }
@@ -68,7 +68,7 @@ export class Network extends pulumi.ComponentResource {
   readonly workloadGroup: aws.ec2.SecurityGroup;
   readonly warehouseGroup: aws.ec2.SecurityGroup;
   readonly nodes: {
-    readonly vpc: aws.ec2.Vpc | undefined;
+    readonly vpc: awsx.ec2.Vpc | undefined;
     readonly gateways: readonly aws.ec2.VpcEndpoint[];
     readonly endpoints: Readonly<Record<string, aws.ec2.VpcEndpoint>>;
   };
@@ -81,21 +81,15 @@ export class Network extends pulumi.ComponentResource {
     const region = arns.place.apply((place) => place.region);
     const endpointZones = args.endpointZones ?? 3;
     const ownEndpoints = args.adopt === undefined || (args.adopt.createEndpoints ?? true);
-    const range = args.cidr ?? "10.20.0.0/16";
 
     const vpc = args.adopt ? undefined : createVpc();
-    const isolated = vpc ? isolateZones(vpc) : [];
-    this.vpcId = vpc ? vpc.id : pulumi.output(args.adopt?.vpcId ?? "");
-    this.subnetIds = pulumi.output(
-      vpc ? isolated.map(({ subnet }) => subnet.id) : [...(args.adopt?.subnetIds ?? [])],
-    );
-    this.routeTableIds = pulumi.output(
-      vpc ? isolated.map(({ table }) => table.id) : [...(args.adopt?.routeTableIds ?? [])],
-    );
+    this.vpcId = vpc ? vpc.vpcId : pulumi.output(args.adopt?.vpcId ?? "");
+    this.subnetIds = vpc ? vpc.isolatedSubnetIds : pulumi.output([...(args.adopt?.subnetIds ?? [])]);
+    this.routeTableIds = vpc
+      ? vpc.routeTables.apply((tables) => pulumi.all(tables.map(({ id }) => id)))
+      : pulumi.output([...(args.adopt?.routeTableIds ?? [])]);
     this.firstSubnetId = this.subnetIds.apply(([first]) => first ?? "");
-    this.firstZone =
-      isolated[0]?.subnet.availabilityZone ??
-      aws.ec2.getSubnetOutput({ id: this.firstSubnetId }, { parent }).availabilityZone;
+    this.firstZone = aws.ec2.getSubnetOutput({ id: this.firstSubnetId }, { parent }).availabilityZone;
 
     if (vpc) closeDefaultGroup(this.vpcId);
     if (vpc) logFlows(this.vpcId);
@@ -112,54 +106,29 @@ export class Network extends pulumi.ComponentResource {
     this.nodes = { vpc, gateways, endpoints };
     this.registerOutputs({ vpcId: this.vpcId, subnetIds: this.subnetIds });
 
-    function createVpc(): aws.ec2.Vpc {
-      return new aws.ec2.Vpc(
+    function createVpc(): awsx.ec2.Vpc {
+      // A plugin makes the children: they get default tags only from a provider that is handed over by name.
+      const provider = parent.getProvider("aws:ec2/vpc:Vpc");
+      const vpcOptions: pulumi.ComponentResourceOptions = {
+        parent,
+        ...(provider && { providers: { aws: provider } }),
+      };
+      return new awsx.ec2.Vpc(
         ...transformed(
           args.transform?.vpc,
           name,
-          { cidrBlock: range, enableDnsHostnames: true, enableDnsSupport: true, tags: { Name: name } },
-          { parent },
+          {
+            cidrBlock: args.cidr ?? "10.20.0.0/16",
+            numberOfAvailabilityZones: 3,
+            subnetStrategy: "Auto",
+            subnetSpecs: [{ type: "Isolated", name: "isolated" }],
+            natGateways: { strategy: "None" },
+            enableDnsHostnames: true,
+            enableDnsSupport: true,
+          },
+          vpcOptions,
         ),
       );
-    }
-
-    /** A subnet a zone, each with a route table of its own in which nothing leads out. */
-    function isolateZones(vpc: aws.ec2.Vpc): { subnet: aws.ec2.Subnet; table: aws.ec2.RouteTable }[] {
-      // Local zones, which an account opts into, have few of the services.
-      const zones = aws.getAvailabilityZonesOutput(
-        { state: "available", filters: [{ name: "opt-in-status", values: ["opt-in-not-required"] }] },
-        { parent },
-      ).names;
-      return quartersOf(range)
-        .slice(0, 3)
-        .map((cidrBlock, index) => {
-          const own = `${name}-isolated-${index + 1}`;
-          const tags = { Name: own };
-          const subnet = new aws.ec2.Subnet(
-            own,
-            {
-              vpcId: vpc.id,
-              cidrBlock,
-              availabilityZone: zones.apply((names) => zoneAt(names, index)),
-              mapPublicIpOnLaunch: false,
-              tags,
-            },
-            // A zone that AWS adds later must not move what stands.
-            { parent, ignoreChanges: ["availabilityZone"] },
-          );
-          const table = new aws.ec2.RouteTable(own, { vpcId: vpc.id, tags }, { parent });
-          new aws.ec2.RouteTableAssociation(own, { subnetId: subnet.id, routeTableId: table.id }, { parent });
-          return { subnet, table };
-        });
-    }
-
-    function zoneAt(names: readonly string[], index: number): string {
-      const zone = names[index];
-      if (zone === undefined)
-        throw new pulumi.RunError(
-          `${name}: the region has ${names.length} availability zones, and three are needed; choose another region`,
-        );
-      return zone;
     }
 
     function closeDefaultGroup(vpcId: pulumi.Output<string>): void {
@@ -399,7 +368,7 @@ export class Network extends pulumi.ComponentResource {
         { vpcId: network.vpcId, peerVpcId: peer.vpcId, autoAccept: true },
         { parent },
       );
-      // Three route tables, one a zone; an adopted VPC may have one for all.
+      // Three route tables, one a zone: the plugin that makes them tells their ids, not their number.
       for (const index of [0, 1, 2]) {
         new aws.ec2.Route(
           `${name}-peer-${index}`,

@@ -17,7 +17,7 @@ const stageType = "aws:apigateway/stage:Stage";
 const namespaceType = "aws:redshiftserverless/namespace:Namespace";
 const emrType = "aws:emrserverless/application:Application";
 const emrLogging = "monitoringConfiguration.cloudwatchLoggingConfiguration";
-const vpcType = "aws:ec2/vpc:Vpc";
+const vpcTypes = ["aws:ec2/vpc:Vpc", "awsx:ec2:Vpc"];
 
 /** Whether an enabled alarm on one of these metrics watches the resource. */
 function isWatched(
@@ -151,7 +151,7 @@ export const logging: readonly Rule[] = [
       controls: controls("cdk-nag VPC7", "FSBP EC2.6", "checkov 2_11"),
       remedy: "Add a FlowLog with trafficType ALL.",
       link: `${docs}/vpc/latest/userguide/flow-logs.html`,
-      types: [vpcType],
+      types: vpcTypes,
     },
     (vpc, stack) => {
       const log = stack.attached("aws:ec2/flowLog:FlowLog", "vpcId", vpc)[0];

@@ -1,5 +1,5 @@
 import { namesAnyone, restrictingKeys } from "../iam/union.ts";
-import { each, type Reader } from "../reader.ts";
+import { each, type Reader, typeOf } from "../reader.ts";
 import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
 import type { StackView } from "../stack.ts";
 import { controls, docs, isFalse, isNotTrue, isTrue, onResource, onStack } from "./checks.ts";
@@ -10,7 +10,8 @@ const base = { category: "private network", severity: "high", level: "mandatory"
 const bucketType = "aws:s3/bucket:Bucket";
 const blockType = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock";
 const groupType = "aws:ec2/securityGroup:SecurityGroup";
-const vpcType = "aws:ec2/vpc:Vpc";
+const awsxVpc = "awsx:ec2:Vpc";
+const vpcTypes = ["aws:ec2/vpc:Vpc", awsxVpc];
 const endpointType = "aws:ec2/vpcEndpoint:VpcEndpoint";
 const rds = ["aws:rds/instance:Instance", "aws:rds/cluster:Cluster"];
 
@@ -18,6 +19,27 @@ const anywhere: ReadonlySet<string> = new Set(["0.0.0.0/0", "::/0", "0.0.0.0/00"
 
 /** Whether a range is the whole internet, or a half of it written to look like less. */
 const isAnywhere = (range: string): boolean => anywhere.has(range) || /\/[0-7]$/.test(range);
+
+/** What leads out in a route: its range, or the gateway that it names, however narrow its range. */
+function wayOut(route: Reader): Defect | undefined {
+  const range = ["destinationCidrBlock", "destinationIpv6CidrBlock", "cidrBlock", "ipv6CidrBlock"]
+    .map((path) => route.text(path))
+    .find((value) => value !== undefined && isAnywhere(value));
+  if (range !== undefined) return { detail: `Range::${range}`, message: `a route to ${range}` };
+  const gateway =
+    ["natGatewayId", "egressOnlyGatewayId"].find((path) => route.has(path)) ??
+    (isInternetGateway(route, "gatewayId") ? "gatewayId" : undefined);
+  return gateway === undefined
+    ? undefined
+    : { detail: `Gateway::${gateway}`, message: `a route through a gateway to the internet (${gateway})` };
+}
+
+/** @throws UnknownValue when nothing says what the value will be */
+function isInternetGateway(route: Reader, path: string): boolean {
+  const sources = route.isKnown(path) ? [] : route.sources(path).map(typeOf);
+  if (sources.length > 0) return sources.includes("aws:ec2/internetGateway:InternetGateway");
+  return route.text(path)?.startsWith("igw-") ?? false;
+}
 
 /** Open ranges of a group's own rules, of separate rules, old and new. */
 function openRanges(direction: "ingress" | "egress"): Check {
@@ -344,7 +366,7 @@ export const privateNetwork: readonly Rule[] = [
       controls: controls("checkov 2_12", "FSBP EC2.2"),
       remedy: "Add a DefaultSecurityGroup without ingress and egress.",
       link: `${docs}/vpc/latest/userguide/default-security-group.html`,
-      types: [vpcType],
+      types: vpcTypes,
     },
     (vpc, stack) => {
       const group = stack.attached("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "vpcId", vpc)[0];
@@ -361,16 +383,26 @@ export const privateNetwork: readonly Rule[] = [
     "subnet-no-public-address",
     {
       ...base,
-      title: "No subnet gives public addresses.",
+      title: "No subnet gives public addresses; a VPC from awsx has none but isolated and private ones.",
       controls: controls("checkov 130", "FSBP EC2.15"),
-      remedy: "Leave mapPublicIpOnLaunch and assignIpv6AddressOnCreation out.",
+      remedy: "Leave mapPublicIpOnLaunch and assignIpv6AddressOnCreation out; make subnets Isolated.",
       link: `${docs}/vpc/latest/userguide/vpc-ip-addressing.html`,
-      types: ["aws:ec2/subnet:Subnet"],
+      types: ["aws:ec2/subnet:Subnet", awsxVpc],
     },
-    (subnet) =>
-      ["mapPublicIpOnLaunch", "assignIpv6AddressOnCreation"]
-        .filter((path) => subnet.flag(path) === true)
-        .map((path) => ({ detail: `Property::${path}`, message: `${path} is true` })),
+    (subnet) => {
+      if (subnet.resource.type !== awsxVpc) {
+        return ["mapPublicIpOnLaunch", "assignIpv6AddressOnCreation"]
+          .filter((path) => subnet.flag(path) === true)
+          .map((path) => ({ detail: `Property::${path}`, message: `${path} is true` }));
+      }
+      // awsx's default has a public subnet a zone.
+      const specs = subnet.items("subnetSpecs");
+      if (specs.length === 0) return "subnetSpecs is not set: awsx makes public subnets";
+      return each(specs, (spec) => {
+        const type = spec.text("type");
+        return type === "Isolated" || type === "Private" ? undefined : `${spec.path}.type is ${type}`;
+      });
+    },
   ),
   onResource(
     "vpc-private-dns",
@@ -381,7 +413,7 @@ export const privateNetwork: readonly Rule[] = [
       controls: controls(),
       remedy: "Set enableDnsSupport and enableDnsHostnames to true.",
       link: `${docs}/vpc/latest/privatelink/privatelink-access-aws-services.html`,
-      types: [vpcType],
+      types: vpcTypes,
     },
     isTrue("enableDnsHostnames"),
     (vpc) => (vpc.flag("enableDnsSupport") === false ? "enableDnsSupport is false" : undefined),
@@ -490,7 +522,7 @@ export const privateNetwork: readonly Rule[] = [
       controls: controls("FSBP EC2.10"),
       remedy: "Add VpcEndpoints for the services named.",
       link: `${docs}/vpc/latest/privatelink/aws-services-privatelink-support.html`,
-      types: [vpcType],
+      types: vpcTypes,
     },
     (vpc, stack) => {
       const present = stack
@@ -549,27 +581,24 @@ export const privateNetwork: readonly Rule[] = [
       ...base,
       title: "No route leads from the data's subnets to the internet.",
       controls: controls(),
-      remedy: "Remove the internet gateway, NAT gateways and default routes.",
+      remedy: "Remove NAT gateways, default routes, and routes through a gateway to the internet.",
       link: `${docs}/vpc/latest/userguide/VPC_Route_Tables.html`,
       types: [
         "aws:ec2/route:Route",
         "aws:ec2/routeTable:RouteTable",
-        "aws:ec2/internetGateway:InternetGateway",
         "aws:ec2/natGateway:NatGateway",
+        awsxVpc,
       ],
     },
+    // An internet gateway alone leads nowhere, and awsx makes one in every VPC: routes decide.
     (resource) => {
       const { type } = resource.resource;
-      if (type.endsWith("Gateway")) return "a gateway to the internet";
-      const routes = type.endsWith(":RouteTable") ? resource.items("routes") : [resource];
-      return each(routes, (route) => {
-        const range = ["destinationCidrBlock", "destinationIpv6CidrBlock", "cidrBlock", "ipv6CidrBlock"]
-          .map((path) => route.text(path))
-          .find((value) => value !== undefined && isAnywhere(value));
-        return range === undefined
-          ? undefined
-          : { detail: `Range::${range}`, message: `a route to ${range}` };
-      });
+      if (type === awsxVpc) {
+        const strategy = resource.text("natGateways.strategy");
+        return strategy === "None" ? undefined : `natGateways.strategy is ${strategy ?? "not set"}, not None`;
+      }
+      if (type.endsWith(":NatGateway")) return "a gateway to the internet";
+      return each(type.endsWith(":RouteTable") ? resource.items("routes") : [resource], wayOut);
     },
   ),
   onStack(

@@ -184,7 +184,7 @@ const group = "aws:ec2/securityGroup:SecurityGroup";
 const ingress = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule";
 const egress = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule";
 const defaultGroup = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup";
-const vpc = "aws:ec2/vpc:Vpc";
+const vpc = "awsx:ec2:Vpc";
 const cloudformation = "aws:cloudformation/stack:Stack";
 const budget = "aws:budgets/budget:Budget";
 const api = "aws:apigateway/restApi:RestApi";
@@ -676,6 +676,13 @@ export const cases: readonly Case[] = [
   at("vpc-default-group-closed", defaultGroup, "ingress", [[{ protocol: "-1", self: true }]]),
   at("vpc-default-group-closed", defaultGroup, "egress", [[{ protocol: "-1", cidrBlocks: ["0.0.0.0/0"] }]]),
   at("subnet-no-public-address", "aws:ec2/subnet:Subnet", "mapPublicIpOnLaunch", [true], [false, removed]),
+  at(
+    "subnet-no-public-address",
+    vpc,
+    "subnetSpecs",
+    [removed, [], [{ type: "Public" }]],
+    [[{ type: "Private" }]],
+  ),
   at("vpc-private-dns", vpc, "enableDnsHostnames", notTrue),
   at("vpc-private-dns", vpc, "enableDnsSupport", [false], [true, removed]),
   at("security-group-no-open-ingress", ingress, "cidrIpv4", open, ["10.0.0.0/8", removed]),
@@ -758,12 +765,32 @@ export const cases: readonly Case[] = [
   at("vpc-no-internet-route", "aws:ec2/route:Route", "destinationCidrBlock", open, ["10.0.0.0/8", removed]),
   at(
     "vpc-no-internet-route",
+    "aws:ec2/route:Route",
+    "gatewayId",
+    ["igw-0123456789abcdef0"],
+    ["vgw-0123456789abcdef0"],
+  ),
+  at("vpc-no-internet-route", "aws:ec2/route:Route", "natGatewayId", ["nat-0123456789abcdef0"], [removed]),
+  at(
+    "vpc-no-internet-route",
+    "aws:ec2/route:Route",
+    "egressOnlyGatewayId",
+    ["eigw-0123456789abcdef0"],
+    [removed],
+  ),
+  at(
+    "vpc-no-internet-route",
     "aws:ec2/routeTable:RouteTable",
     "routes[0].cidrBlock",
     ["0.0.0.0/0"],
     [],
     isExtra,
   ),
+  at("vpc-no-internet-route", vpc, "natGateways", [
+    removed,
+    { strategy: "Single" },
+    { strategy: "OnePerAz" },
+  ]),
   gone("apigateway-waf", "aws:wafv2/webAclAssociation:WebAclAssociation"),
   at("apigateway-waf", "aws:wafv2/webAclAssociation:WebAclAssociation", "resourceArn", [
     "arn:aws:apigateway:eu-central-1::/restapis/abc/stages/another",

@@ -314,16 +314,6 @@ export const explanations: readonly Explanation[] = [
     { removed: "destinationCidrBlock routeTableId vpcPeeringConnectionId" },
   ]),
   ...of(
-    "aws:ec2/routeTable:RouteTable",
-    [refused, { removed: "vpcId" }],
-    [text, { removed: "tags.Name" }],
-    [ownTag, { removed: "tags.pipeline" }],
-  ),
-  ...of("aws:ec2/routeTableAssociation:RouteTableAssociation", [
-    refused,
-    { removed: "routeTableId subnetId" },
-  ]),
-  ...of(
     "aws:ec2/securityGroup:SecurityGroup",
     [text, { removed: "description" }],
     [named, { removed: "name" }],
@@ -331,20 +321,6 @@ export const explanations: readonly Explanation[] = [
       "the group is then the default VPC's: what names it with subnets of another is refused",
       { removed: "vpcId" },
     ],
-    [ownTag, { removed: "tags.pipeline" }],
-  ),
-  ...of(
-    "aws:ec2/subnet:Subnet",
-    [refused, { removed: "cidrBlock vpcId" }],
-    ["off is the default", { removed: "mapPublicIpOnLaunch" }],
-    [text, { removed: "tags.Name" }],
-    [ownTag, { removed: "tags.pipeline" }],
-  ),
-  ...of(
-    "aws:ec2/vpc:Vpc",
-    [refused, { removed: "cidrBlock" }],
-    ["on is the default", { removed: "enableDnsSupport" }],
-    [text, { removed: "tags.Name" }],
     [ownTag, { removed: "tags.pipeline" }],
   ),
   ...of(
@@ -949,6 +925,18 @@ export const explanations: readonly Explanation[] = [
       ],
       [ownTag, { removed: "tags.pipeline" }],
     ),
+  ),
+  ...of(
+    "awsx:ec2:Vpc",
+    [
+      "10.0.0.0/16 and subnets of all of it are the defaults: private ones, as a rule asks",
+      { removed: "cidrBlock subnetSpecs[].name subnetStrategy" },
+    ],
+    ["on is the default", { removed: "enableDnsSupport" }],
+    [
+      "three zones are the default; with fewer than its users' rules ask for, they are refused",
+      { "removed zero maximum": "numberOfAvailabilityZones" },
+    ],
   ),
 ];
 

@@ -20,7 +20,7 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
   const present = new Set(stack.map(({ type }) => type));
   const key = stack.find(({ type, name }) => type === "aws:kms/key:Key" && name.endsWith("-data"));
   const log = stack.find(({ type }) => type === "aws:cloudwatch/logGroup:LogGroup");
-  const vpc = stack.find(({ type }) => type === "aws:ec2/vpc:Vpc");
+  const vpc = stack.find(({ type }) => type === "awsx:ec2:Vpc");
   if (!key || !log || !vpc) throw new Error("the prod stack has no data key, log group or VPC any more");
   const keyArn = "arn:aws:kms:eu-central-1:444455556666:key/795df133-8ea0-4e6a-cdb8-eac4acf89c99";
   const topicArn = "arn:aws:sns:eu-central-1:444455556666:securecart-prod-alerts";
