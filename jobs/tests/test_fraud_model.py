@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -85,11 +87,15 @@ def test_the_same_seed_gives_the_same_model_another_seed_another(featured: DataF
 
 
 @pytest.mark.slow
-def test_two_workers_give_one_model_that_is_as_good_as_that_of_one(featured: DataFrame) -> None:
+def test_two_workers_give_one_model_that_is_as_good_as_that_of_one(
+    featured: DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "XGBoost-PySpark")
     alone, together = fit(featured, 1), fit(featured, 1, workers=2)
+    assert re.findall(r"Running xgboost-\S+ on (\d+) workers", caplog.text) == ["1", "2"]
     again = fit(featured.orderBy("amount"), 1, workers=2)
     assert bytes(again.save_raw("json")) == bytes(together.save_raw("json"))
-    # Sums in another order and subsamples of other rows: were they the same, only one worker would have trained.
+    # Sums in another order and subsamples of other rows.
     assert bytes(alone.save_raw("json")) != bytes(together.save_raw("json"))
     reached = [average_precision(with_margins(featured, booster, ("fraud",))) for booster in (alone, together)]
     assert reached[0] > 0.9
