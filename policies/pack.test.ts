@@ -119,6 +119,46 @@ describe("unknown values", () => {
   });
 });
 
+describe("a VPC from awsx", () => {
+  const ids = ["subnet-no-public-address", "vpc-no-internet-route", "vpc-private-dns"];
+  const vpc = resource("awsx:ec2:Vpc", {});
+  const part = (type: string, inputs: Resource["inputs"]): Resource => ({
+    ...resource(`awsx:ec2:Vpc$${type}`, inputs),
+    type,
+    parent: vpc.urn,
+  });
+  const found = (resources: readonly Resource[]): readonly string[] => {
+    const view = new StackView(resources);
+    return resources.flatMap((each) =>
+      ids.flatMap((id) => {
+        if (!ruleOf(id).types.includes(each.type)) return [];
+        const judgement = judge(ruleOf(id), each, view);
+        return judgement.state === "judged" ? judgement.findings.map((it) => `${it.id} ${each.type}`) : [];
+      }),
+    );
+  };
+
+  it("is judged by its arguments where they are all there is", () => {
+    expect(found([vpc])).to.deep.equal(ids.map((id) => `${id} awsx:ec2:Vpc`));
+  });
+
+  it("is judged by its parts where the engine shows them, without its arguments", () => {
+    const parts = (mapPublicIpOnLaunch: boolean): Resource[] => [
+      vpc,
+      part("aws:ec2/vpc:Vpc", { enableDnsHostnames: true, enableDnsSupport: true }),
+      part("aws:ec2/internetGateway:InternetGateway", {}),
+      part("aws:ec2/subnet:Subnet", { mapPublicIpOnLaunch }),
+    ];
+    expect(found(parts(false))).to.deep.equal([]);
+    const gateway = `urn:pulumi:t::p::aws:ec2/internetGateway:InternetGateway::r`;
+    const route = resource("aws:ec2/route:Route", { gatewayId: unknown }, { gatewayId: [gateway] });
+    expect(found([...parts(true), route])).to.deep.equal([
+      "subnet-no-public-address[Property::mapPublicIpOnLaunch] aws:ec2/subnet:Subnet",
+      "vpc-no-internet-route[Gateway::gatewayId] aws:ec2/route:Route",
+    ]);
+  });
+});
+
 describe("policy configuration", () => {
   it("of dev and prod can be used, and prod waives nothing about access or encryption", () => {
     configOf(json("config/dev.json"));

@@ -173,6 +173,21 @@ function stackPolicy(rule: Rule): StackValidationPolicy {
   };
 }
 
+/** What could not be judged, by resource and property: one document that is unknown is no news twenty times. */
+function missedOf(
+  judgements: readonly Judgement[],
+): readonly [urn: string, property: string, rules: string[]][] {
+  const missed = new Map<string, [string, string, string[]]>();
+  for (const judgement of judgements) {
+    if (judgement.state !== "could not judge" || acceptanceOf(judgement, [])) continue;
+    const { urn, property, rule } = judgement;
+    const same = missed.get(`${urn} ${property}`);
+    if (same) same[2].push(rule);
+    else missed.set(`${urn} ${property}`, [urn, property, [rule]]);
+  }
+  return [...missed.values()];
+}
+
 /** Two policies on the rules themselves: what is unknown, and what need not be. */
 function unknownPolicies(rules: readonly Rule[]): readonly StackValidationPolicy[] {
   const ofResources = rules.filter(({ scope }) => scope === "resource");
@@ -185,9 +200,8 @@ function unknownPolicies(rules: readonly Rule[]): readonly StackValidationPolicy
       remediationSteps:
         "Preview again after the first deployment, or run the pack offline with every value known.",
       validateStack: (args, report) => {
-        for (const judgement of judgeStack(rules, viewOf(args))) {
-          if (judgement.state !== "could not judge" || acceptanceOf(judgement, [])) continue;
-          report(`${judgement.rule} could not judge: ${judgement.property} is unknown`, judgement.urn);
+        for (const [urn, property, ids] of missedOf(judgeStack(rules, viewOf(args)))) {
+          report(`${property} is unknown, which these need to judge: ${ids.join(", ")}`, urn);
         }
       },
     },

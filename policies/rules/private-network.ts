@@ -20,6 +20,19 @@ const anywhere: ReadonlySet<string> = new Set(["0.0.0.0/0", "::/0", "0.0.0.0/00"
 /** Whether a range is the whole internet, or a half of it written to look like less. */
 const isAnywhere = (range: string): boolean => anywhere.has(range) || /\/[0-7]$/.test(range);
 
+/**
+ * A question to a VPC of its own, or to the arguments of one from awsx. The engine shows awsx's without arguments and
+ * with its parts, which are asked in its place; the offline graph has the arguments alone.
+ */
+const ofVpc =
+  (check: Check): Check =>
+  (vpc, stack) => {
+    const { urn, type } = vpc.resource;
+    const shown =
+      type === awsxVpc && stack.ofType("aws:ec2/vpc:Vpc").some((part) => part.resource.parent === urn);
+    return shown ? notApplicable : check(vpc, stack);
+  };
+
 /** What leads out in a route: its range, or the gateway that it names, however narrow its range. */
 function wayOut(route: Reader): Defect | undefined {
   const range = ["destinationCidrBlock", "destinationIpv6CidrBlock", "cidrBlock", "ipv6CidrBlock"]
@@ -379,7 +392,7 @@ export const privateNetwork: readonly Rule[] = [
       }));
     },
   ),
-  onResource(
+  onStack(
     "subnet-no-public-address",
     {
       ...base,
@@ -389,7 +402,7 @@ export const privateNetwork: readonly Rule[] = [
       link: `${docs}/vpc/latest/userguide/vpc-ip-addressing.html`,
       types: ["aws:ec2/subnet:Subnet", awsxVpc],
     },
-    (subnet) => {
+    ofVpc((subnet) => {
       if (subnet.resource.type !== awsxVpc) {
         return ["mapPublicIpOnLaunch", "assignIpv6AddressOnCreation"]
           .filter((path) => subnet.flag(path) === true)
@@ -402,9 +415,9 @@ export const privateNetwork: readonly Rule[] = [
         const type = spec.text("type");
         return type === "Isolated" || type === "Private" ? undefined : `${spec.path}.type is ${type}`;
       });
-    },
+    }),
   ),
-  onResource(
+  onStack(
     "vpc-private-dns",
     {
       ...base,
@@ -415,8 +428,8 @@ export const privateNetwork: readonly Rule[] = [
       link: `${docs}/vpc/latest/privatelink/privatelink-access-aws-services.html`,
       types: vpcTypes,
     },
-    isTrue("enableDnsHostnames"),
-    (vpc) => (vpc.flag("enableDnsSupport") === false ? "enableDnsSupport is false" : undefined),
+    ofVpc(isTrue("enableDnsHostnames")),
+    ofVpc((vpc) => (vpc.flag("enableDnsSupport") === false ? "enableDnsSupport is false" : undefined)),
   ),
   onResource(
     "security-group-no-open-ingress",
@@ -591,7 +604,7 @@ export const privateNetwork: readonly Rule[] = [
       ],
     },
     // An internet gateway alone leads nowhere, and awsx makes one in every VPC: routes decide.
-    (resource) => {
+    ofVpc((resource) => {
       const { type } = resource.resource;
       if (type === awsxVpc) {
         const strategy = resource.text("natGateways.strategy");
@@ -599,7 +612,7 @@ export const privateNetwork: readonly Rule[] = [
       }
       if (type.endsWith(":NatGateway")) return "a gateway to the internet";
       return each(type.endsWith(":RouteTable") ? resource.items("routes") : [resource], wayOut);
-    },
+    }),
   ),
   onStack(
     "apigateway-waf",
