@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pyspark.sql import functions as F
 from securecart import clickstream
 from securecart.objects import write_text
 from securecart.snapshots import append
+from securecart.stream_progress import NAME
 from securecart.tables import merge_changes
 from spark_session import BUCKETS
 from tests.click_stream import Stream
@@ -149,47 +151,72 @@ def test_copies_of_known_events_are_told_in_later_batches(stream: Stream) -> Non
 
 @pytest.mark.slow
 def test_a_batch_that_is_repeated_at_any_point_ends_the_same(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job breaks after each of its commits in turn; the repeated batch must make up for it."""
-    stream.send(
-        *[record(event(f"{u}{n}", u, minutes(40 * n), "add_to_cart"), minutes(90)) for u in "xy" for n in range(3)]
-    )
-    stream.run()
-    stream.send(*[record(event(f"{u}{n}b", u, minutes(40 * n - 20)), minutes(91)) for u in "xy" for n in range(3)])
+    """The job is killed between its commits; the repeated batch must make up for it.
+
+    The tables' commits run side by side, so a kill is told by what it leaves: which tables have their commit, and which
+    have not.
+    """
 
     class KilledError(Exception):
         pass
 
-    class Broken:
-        """Lets the first ``commits`` calls through, and breaks after the next."""
+    def visit(name: str, kind: str, *times: float, arrived: float) -> None:
+        sent = [event(f"{u}{name}{n}", u, minutes(n), kind, product_id="p") for u in "xy" for n in times]
+        stream.send(*[record(one, minutes(arrived)) for one in sent])
 
-        def __init__(self, commits: int, work: Any) -> None:
-            self.left, self.work = commits, work
+    def killed(work: Callable[..., Any], before: tuple[str, ...], after: tuple[str, ...]) -> Callable[..., Any]:
+        """``work``, which is killed when it is about to write one of ``before``, or has written one of ``after``."""
 
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            result = self.work(*args, **kwargs)
-            self.left -= 1
-            if self.left < 0:
-                raise KilledError("after a commit")
+        def work_or_die(target: str, *rest: Any) -> Any:
+            if target.endswith(before):
+                raise KilledError(f"killed before {target}")
+            result = work(target, *rest)
+            if target.endswith(after):
+                raise KilledError(f"killed after {target}")
             return result
 
-    # The append, a MERGE of the sessions or the products (side by side), then one of those that follow the sessions.
-    for commits in range(3):
+        return work_or_die
+
+    def run_killed(*, before: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr("securecart.clickstream.append", Broken(0 if commits == 0 else 99, append))
-            merges = Broken(commits - 1 if commits else 99, merge_changes)
-            patch.setattr("securecart.clickstream.merge_changes", merges)
-            with pytest.raises(Exception, match="after a commit"):
+            patch.setattr("securecart.clickstream.append", killed(append, before, after))
+            patch.setattr("securecart.clickstream.merge_changes", killed(merge_changes, before, after))
+            patch.setattr("securecart.stream_progress.write_text", killed(write_text, before, after))
+            with pytest.raises(Exception, match=r"killed (before|after)"):
                 stream.run()
-    with monkeypatch.context() as patch:
-        patch.setattr("securecart.stream_progress.write_text", Broken(0, write_text))
-        with pytest.raises(Exception, match="after a commit"):
-            stream.run()
+
+    def seen() -> tuple[list[tuple[str, int, int]], list[tuple[int, int]]]:
+        """Sessions, and (views, cart adds) of the product by day."""
+        products = sorted(stream.table("product_behaviour"), key=lambda row: row["behaviour_date"])
+        return stream.sessions(), [(row["views"], row["cart_adds"]) for row in products]
+
+    visit("a", "add_to_cart", 0, 40, 80, arrived=90)
+    stream.run()
+    sessions, products = seen()
+    assert (len(sessions), products) == (6, [(0, 2), (0, 4)])
+
+    visit("b", "product_view", -20, 20, 60, arrived=91)
+    run_killed(after=(clickstream.EVENTS,))
+    assert seen() == (sessions, products)
+    run_killed(after=(clickstream.SESSIONS,), before=(clickstream.PRODUCTS,))
+    sessions = [("x", -20, 6), ("y", -20, 6)]
+    assert seen() == (sessions, products)
+    run_killed(before=(clickstream.FUNNEL, clickstream.FEATURES))
+    products = [(2, 2), (4, 4)]
+    assert seen() == (sessions, products)
+    run_killed(after=(NAME,))
+
+    visit("c", "product_view", 10, arrived=92)
+    run_killed(before=(clickstream.SESSIONS,))
+    products = [(4, 2), (4, 4)]
+    assert seen() == (sessions, products)
+
     totals = stream.run()
-    assert (totals.accepted, totals.deduplicated, totals.quarantined) == (12, {}, {})
-    assert stream.sessions() == [("x", -20, 6), ("y", -20, 6)]
+    assert (totals.accepted, totals.deduplicated, totals.quarantined) == (14, {}, {})
+    assert seen() == ([("x", -20, 7), ("y", -20, 7)], products)
     assert [f["sessions"] for f in stream.table("session_funnel")] == [2]
     assert [c["cart_adds"] for c in stream.table("abandoned_carts")] == [3, 3]
-    assert [f["events_30d"] for f in stream.table("user_features")] == [6, 6]
+    assert [f["events_30d"] for f in stream.table("user_features")] == [7, 7]
 
 
 @pytest.mark.slow
