@@ -20,6 +20,7 @@ import { constants } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { takeLock } from "./lock.mjs";
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const setupDir = path.join(root, ".setup");
@@ -60,32 +61,18 @@ function stamp(name, key) {
   writeFileSync(path.join(setupDir, name), key);
 }
 
-function isRunning(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === "EPERM";
-  }
-}
-
 /** Does the work while no other set-up of this folder does any: each would remove what the other is installing. */
 async function alone(work) {
   mkdirSync(setupDir, { recursive: true });
   const lock = path.join(setupDir, "lock");
-  for (let told = false; ; ) {
-    try {
-      writeFileSync(lock, String(process.pid), { flag: "wx" });
-      break;
-    } catch (error) {
-      if (error.code !== "EEXIST") throw error;
-    }
-    // Gone, or not yet written, is as good as busy: the next look decides.
-    const owner = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : 0;
-    if (owner > 0 && !isRunning(owner)) rmSync(lock, { force: true });
-    else if (!told && owner > 0) {
-      told = true;
-      say(`waiting for the set-up that process ${owner} is doing …`);
+  for (let told; ; ) {
+    const holder = takeLock(lock);
+    if (holder === undefined) break;
+    if (holder !== told) {
+      told = holder;
+      say(
+        `waiting for process ${holder}, which is setting up this folder (if it is not, remove .setup/lock) …`,
+      );
     }
     await delay(200);
   }
@@ -165,9 +152,12 @@ function findJavaHome() {
   );
 }
 
+const nodeModulesKey = () => `${fileHash("package-lock.json")} ${process.versions.modules}`;
+const hasNodeModules = () =>
+  existsSync(path.join(root, "node_modules")) && stamped("node_modules", nodeModulesKey());
+
 function installNodeModules() {
-  const key = `${fileHash("package-lock.json")} ${process.versions.modules}`;
-  if (existsSync(path.join(root, "node_modules")) && stamped("node_modules", key)) return;
+  if (hasNodeModules()) return;
   say("1/4 node modules (npm ci) …");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   run(
@@ -176,12 +166,14 @@ function installNodeModules() {
     "Check the network and run the same command again.",
   );
   rmSync(cluster, { recursive: true, force: true });
-  stamp("node_modules", key);
+  stamp("node_modules", nodeModulesKey());
 }
 
+const hasPython = () =>
+  existsSync(path.join(venvBin, "python")) && stamped("python", fileHash("requirements.lock"));
+
 function installPython() {
-  const key = fileHash("requirements.lock");
-  if (existsSync(path.join(venvBin, "python")) && stamped("python", key)) return;
+  if (hasPython()) return;
   const python = findPython();
   say("2/4 Python packages into .venv (pyspark is 300 MB; this takes a minute or two) …");
   const venvRemedy = "On Debian and Ubuntu: 'apt install python3.11-venv'. Then run the same command again.";
@@ -201,13 +193,15 @@ function installPython() {
     ],
     "Check the network and run the same command again.",
   );
-  stamp("python", key);
+  stamp("python", fileHash("requirements.lock"));
 }
+
+const jarFile = (jar) => path.join(setupDir, "jars", `${jar.artifact}-${jar.version}.jar`);
 
 /** Downloads one jar, continuing a partial file, and refuses it when its hash is not the pinned one. */
 async function download(jar) {
-  const name = `${jar.artifact}-${jar.version}.jar`;
-  const target = path.join(setupDir, "jars", name);
+  const target = jarFile(jar);
+  const name = path.basename(target);
   if (existsSync(target)) return;
   mkdirSync(path.dirname(target), { recursive: true });
   const part = `${target}.part`;
@@ -236,15 +230,19 @@ async function download(jar) {
   renameSync(part, target);
 }
 
+const classesKey = (javaHome) => {
+  const release = readFileSync(path.join(javaHome, "release"), "utf8");
+  return sha256([fileHash("requirements.lock"), ...jars.map((jar) => jar.sha256), release].join());
+};
+const hasClasses = (javaHome) => stamped("classes", classesKey(javaHome));
+
 /**
  * Archives the classes that Spark loads in a small run of the pipeline (Java's class data sharing), so that later runs
  * need not read, check and link twenty thousand classes again. Nothing depends on it but time, so a failure is said and
  * left at that; Java itself ignores an archive that does not fit.
  */
 function archiveClasses(env) {
-  const release = readFileSync(path.join(env.JAVA_HOME, "release"), "utf8");
-  const key = sha256([fileHash("requirements.lock"), ...jars.map((jar) => jar.sha256), release].join());
-  if (stamped("classes", key)) return;
+  if (hasClasses(env.JAVA_HOME)) return;
   say("4/4 archive of Spark's classes from a small run of the pipeline (a minute, once) …");
   const out = path.join(setupDir, "small-run");
   const part = `${env.SECURECART_CLASS_ARCHIVE}.part`;
@@ -258,31 +256,28 @@ function archiveClasses(env) {
   rmSync(out, { recursive: true, force: true });
   if (status === 0 && existsSync(part)) renameSync(part, env.SECURECART_CLASS_ARCHIVE);
   else say(`no archive could be made; Spark starts slower without one:\n${stderr ?? ""}`);
-  stamp("classes", key);
+  stamp("classes", classesKey(env.JAVA_HOME));
 }
 
-/** Does what is missing of the set-up and returns the environment that commands run in. */
-export async function ensureSetup() {
-  checkNode();
-  const javaKeyFile = path.join(setupDir, "java");
-  let javaHome = existsSync(javaKeyFile) ? readFileSync(javaKeyFile, "utf8") : undefined;
-  if (!javaHome || !existsSync(path.join(javaHome, "bin/java"))) {
-    javaHome = findJavaHome();
-    stamp("java", javaHome);
-  }
-  installNodeModules();
-  installPython();
-  for (const jar of jars) await download(jar);
+/** The JAVA_HOME that was found before, while it is still there. */
+function knownJavaHome() {
+  const file = path.join(setupDir, "java");
+  const home = existsSync(file) ? readFileSync(file, "utf8") : undefined;
+  return home && existsSync(path.join(home, "bin/java")) ? home : undefined;
+}
+
+/** The environment that commands run in. */
+function environmentOf(javaHome) {
   const bins = [path.join(root, "node_modules/.bin"), venvBin, path.join(javaHome, "bin")];
   // Java takes the archive of classes only with the very class path that it was made with, so links are resolved.
   const real = realpathSync(setupDir);
-  const env = {
+  return {
     ...process.env,
     JAVA_HOME: javaHome,
     VIRTUAL_ENV: venv,
     PATH: [...bins, process.env.PATH].join(path.delimiter),
     SPARK_HOME: realpathSync(path.join(venv, "lib/python3.11/site-packages/pyspark")),
-    SECURECART_JARS: jars.map((j) => path.join(real, "jars", `${j.artifact}-${j.version}.jar`)).join(","),
+    SECURECART_JARS: jars.map((jar) => path.join(real, path.relative(setupDir, jarFile(jar)))).join(","),
     SECURECART_CLUSTER_TEMPLATE: cluster,
     SECURECART_CLASS_ARCHIVE: path.join(real, "spark.jsa"),
     PYTHONPATH: path.join(root, "jobs"),
@@ -290,14 +285,36 @@ export async function ensureSetup() {
     AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
     PYSPARK_PYTHON: path.join(venvBin, "python"),
   };
-  archiveClasses(env);
-  return env;
+}
+
+/** Does what is missing. */
+async function install() {
+  const javaHome = knownJavaHome() ?? findJavaHome();
+  stamp("java", javaHome);
+  installNodeModules();
+  installPython();
+  for (const jar of jars) await download(jar);
+  archiveClasses(environmentOf(javaHome));
+  return javaHome;
+}
+
+/** Makes sure that everything is set up, which mostly is a few reads, and returns the environment for commands. */
+async function ensureSetup() {
+  checkNode();
+  const javaHome = knownJavaHome();
+  const isReady =
+    javaHome !== undefined &&
+    hasNodeModules() &&
+    hasPython() &&
+    jars.every((jar) => existsSync(jarFile(jar))) &&
+    hasClasses(javaHome);
+  return environmentOf(isReady ? javaHome : await alone(install));
 }
 
 async function main() {
   const [command, ...args] = process.argv.slice(2);
   if (!command) throw new SetupError("usage: node local/setup.mjs <command> [args…]");
-  const env = await alone(ensureSetup);
+  const env = await ensureSetup();
   const child = spawn(command, args, { cwd: root, env, stdio: "inherit" });
   // Ctrl-C reaches the child too (same process group); it decides how to end, this process only waits.
   for (const signal of ["SIGINT", "SIGTERM"])

@@ -1,6 +1,7 @@
 /** The folder that one local installation keeps everything in, and the lock that lets one process use it. */
-import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
+import { takeLock } from "./lock.mjs";
 
 /** The zones' buckets; the Spark session uses the same names (spark_session.py). */
 export const buckets = {
@@ -58,52 +59,24 @@ export class Workspace {
    */
   async lock(): Promise<() => Promise<void>> {
     const file = path.join(this.root, "lock");
-    const own = `${file}.${process.pid}`;
+    const holder = await this.#take(file);
+    if (holder === undefined) return () => rm(file, { force: true });
+    throw new UserError(
+      `${this.root} is in use by another run (process ${holder}). Wait for it to end, or give this run a folder of ` +
+        "its own: npm start -- --out <folder>",
+    );
+  }
+
+  async #take(file: string): Promise<number | undefined> {
     try {
       await mkdir(this.root, { recursive: true });
-      await writeFile(own, `${process.pid}`);
-      try {
-        await this.#take(file, own);
-      } finally {
-        await rm(own, { force: true });
-      }
-      return () => rm(file, { force: true });
+      return takeLock(file);
     } catch (error) {
-      if (error instanceof UserError) throw error;
       throw new UserError(
         `${this.root} cannot be written to (${messageOf(error)}). Check its permissions and the free space, or name ` +
           "another folder: npm start -- --out <folder>",
         { cause: error },
       );
     }
-  }
-
-  /** A link makes the lock appear with its content: an empty one would look as if its process were gone. */
-  async #take(file: string, own: string): Promise<void> {
-    for (;;) {
-      try {
-        await link(own, file);
-        return;
-      } catch (error) {
-        if (!isErrno(error, "EEXIST")) throw error;
-      }
-      const holder = Number(await readFile(file, "utf8").catch(() => ""));
-      if (holder > 0 && isAlive(holder)) {
-        throw new UserError(
-          `${this.root} is in use by another run (process ${holder}). Wait for it to end, or give this run a folder of ` +
-            "its own: npm start -- --out <folder>",
-        );
-      }
-      await rm(file, { force: true });
-    }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return isErrno(error, "EPERM");
   }
 }
