@@ -3,6 +3,7 @@ import { cp, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { expect } from "chai";
 import { command, type Exit, secondStep, temporaryFolder } from "./testing/harness.ts";
+import { told } from "./train.ts";
 import { buckets } from "./workspace.ts";
 
 describe("fraud model on a laptop", function () {
@@ -36,6 +37,24 @@ describe("fraud model on a laptop", function () {
       }),
     );
   }
+
+  it("says of a champion that reads other features that it was not compared", () => {
+    const about = (champion: object) =>
+      JSON.stringify({
+        version: "new",
+        workers: 1,
+        training: { from: "2026-01-01", to: "2026-01-24", genuine: 440, frauds: 40 },
+        validation: { from: "2026-02-01", to: "2026-02-07" },
+        metrics: { average_precision: 0.5, log_loss: 0.1 },
+        review_threshold: 0.2,
+        champion: { average_precision: null, other_features: null, replaced: true, ...champion },
+      });
+    expect(told(about({}))).to.match(/\nIt scores from the next run on\.\n$/);
+    expect(told(about({ average_precision: 0.4 }))).to.match(/run on \(the one before had 0\.400\)\.\n$/);
+    expect(told(about({ other_features: "old" }))).to.match(
+      /run on \(the one before, old, reads other features and was not compared\)\.\n$/,
+    );
+  });
 
   it("says what is missing, trains, and scores what comes next by the model @slow", async () => {
     const nothing = run("train");

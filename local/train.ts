@@ -30,16 +30,23 @@ const description = z.object({
   validation: z.object({ from: z.string(), to: z.string() }),
   metrics: z.object({ average_precision: z.number(), log_loss: z.number() }),
   review_threshold: z.number(),
-  champion: z.object({ average_precision: z.number().nullable(), replaced: z.boolean() }),
+  champion: z.object({
+    average_precision: z.number().nullable(),
+    other_features: z.string().nullable(),
+    replaced: z.boolean(),
+  }),
 });
 
-/** What a training came to, in words. */
-function told(text: string): string {
+/** What a training came to, in words; `text` is the JSON that the job left. */
+export function told(text: string): string {
   const about = description.parse(JSON.parse(text));
   const { training, validation, metrics, champion } = about;
   const before = champion.average_precision?.toFixed(3);
+  const replaced = champion.other_features
+    ? ` (the one before, ${champion.other_features}, reads other features and was not compared)`
+    : before && ` (the one before had ${before})`;
   const verdict = champion.replaced
-    ? `It scores from the next run on${before === undefined ? "" : ` (the one before had ${before})`}.`
+    ? `It scores from the next run on${replaced ?? ""}.`
     : `It does not replace the model in use, which has ${before}: at least 0.005 more is needed.`;
   return (
     `Model ${about.version}, trained on ${training.from} to ${training.to}: ` +

@@ -4,8 +4,11 @@ A score is a decision on one version of a transaction, made on what was known th
 arrives later nor a replay or a backfill of the same rows changes it. To have days scored again, delete their scores;
 the next run makes them up.
 
-With a champion in the lake the model scores, without one the rules do, and each row says which. The features of a day
-are computed from that day and the `LOOKBACK_DAYS` days before it, however long the history is.
+With a champion in the lake the model scores, without one the rules do, and each row says which. The rules also step in
+for a champion that reads other features than this code computes: transactions go on being scored after a deployment
+that changed the features, and the log and the run's metrics say so until a training has made a new champion.
+
+The features of a day are computed from that day and the `LOOKBACK_DAYS` days before it, however long the history is.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from pyspark.sql import functions as F
 from securecart import lake
 from securecart.fraud.features import LOOKBACK_DAYS, features
 from securecart.fraud.inputs import arguments, labels_of, transactions_of
+from securecart.fraud.model import OtherFeaturesError
 from securecart.fraud.registry import Registry
 from securecart.fraud.scoring import RULES_REVIEW_THRESHOLD, by_model, by_rules, decided
 from securecart.fraud.trace import Trace, traced
@@ -69,19 +73,29 @@ def orphans(transactions: DataFrame, scores: DataFrame) -> DataFrame:
 
 
 def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
-    """Scores what is pending. Returns counts: scored, deleted, review, alerts, and the method."""
+    """Scores what is pending.
+
+    Returns:
+        Counts (scored, deleted, review, alerts), the method, and in ``unusable_champion`` the version of a champion
+        that reads other features, in whose place the rules scored (else None).
+    """
     contract = job.contracts[SCORES]
     table, source = job.lake.table(contract), job.lake.table(job.contracts["transactions"])
     transactions, scores = job.spark.table(source), job.spark.table(table)
     empty = snapshot_of(job.spark, table) is None
-    champion = Registry(job.lake.curated).champion()
+    unusable = None
+    try:
+        champion = Registry(job.lake.curated).champion()
+    except OtherFeaturesError as error:
+        champion, unusable = None, error.version
+        log.error("FRAUD SCORES COME FROM RULES: %s", error)
     with trace.stage("read") as notes:
         todo = pending(transactions, scores).persist()
         span = todo.agg(F.min("event_time"), F.max("event_time"), F.count(F.lit(1))).first()
         assert span is not None
         notes["rows"] = span[2]
     counts: dict[str, Any] = {"scored": 0, "deleted": 0, "review": 0, "alerts": 0}
-    counts["method"] = "rules" if champion is None else "model"
+    counts |= {"method": "rules" if champion is None else "model", "unusable_champion": unusable}
     rows = None
     if span[2] > 0:
         with trace.stage("features") as notes:

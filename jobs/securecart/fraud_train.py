@@ -19,7 +19,7 @@ from securecart import lake
 from securecart.errors import JobError
 from securecart.fraud.features import features
 from securecart.fraud.inputs import arguments, labels_of, transactions_of
-from securecart.fraud.model import with_margins
+from securecart.fraud.model import OtherFeaturesError, with_margins
 from securecart.fraud.registry import Registry, is_better
 from securecart.fraud.trace import Trace, traced
 from securecart.fraud.training import Review, average_precision, train
@@ -33,14 +33,22 @@ def challenge(
 ) -> dict[str, Any]:
     """Trains, stores and, when it is better, promotes a model.
 
+    A champion that reads other features than this code computes can neither score nor be compared: it is replaced.
+
     Args:
         rows: feature rows with labels, stored or cached.
         workers: see `training.train`.
 
     Returns:
-        What the job reports: the model's description, the champion's average precision, and whether it was replaced.
+        What the job reports: the model's description, and under ``champion`` the champion's average precision (None
+        where nothing was compared), its version if it reads other features (else None), and whether it was replaced.
     """
-    champion = registry.champion()
+    other_features = None
+    try:
+        champion = registry.champion()
+    except OtherFeaturesError as error:
+        champion, other_features = None, error.version
+        log.warning("the champion %s reads other features: it is replaced without a comparison", error.version)
     model = train(rows, last_day, seed, review, workers)
     before = None
     if champion is not None:
@@ -49,7 +57,7 @@ def challenge(
         before = average_precision(with_margins(same, champion.booster, ("fraud",)))
     after = model.about["metrics"]["average_precision"]
     promoted = is_better(after, before)
-    model.about["champion"] = {"average_precision": before, "replaced": promoted}
+    model.about["champion"] = {"average_precision": before, "other_features": other_features, "replaced": promoted}
     registry.store(model)
     if promoted:
         registry.promote(model.about["version"])

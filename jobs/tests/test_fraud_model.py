@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from securecart.fraud.model import (
     SETTINGS,
     Calibration,
     Model,
+    OtherFeaturesError,
     calibrate,
     class_counts,
     fit,
@@ -153,11 +155,36 @@ def test_a_challenger_replaces_the_champion_only_when_it_is_better(
         found.append((challenge["champion"], champion.about["version"]))
     same = pytest.approx(reached)
     assert found == [
-        ({"average_precision": None, "replaced": True}, "first"),
-        ({"average_precision": same, "replaced": False}, "first"),
-        ({"average_precision": same, "replaced": True}, "better"),
+        ({"average_precision": None, "other_features": None, "replaced": True}, "first"),
+        ({"average_precision": same, "other_features": None, "replaced": False}, "first"),
+        ({"average_precision": same, "other_features": None, "replaced": True}, "better"),
     ]
     assert [is_better(0.6, None), is_better(0.604, 0.6), is_better(0.61, 0.6)] == [True, False, True]
+
+
+def test_a_champion_that_reads_other_features_is_replaced_without_a_comparison(
+    featured: DataFrame,
+    trained: Model,
+    lake_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Though the champion would be the better of the two, if it could be compared."""
+    registry = Registry("changed-features")
+    with monkeypatch.context() as before:
+        before.setattr(model, "FEATURES", [*FEATURES, "terminal_count_1d"])
+        registry.store(replace(trained, about=trained.about | {"version": "before"}))
+    registry.promote("before")
+    with pytest.raises(OtherFeaturesError):
+        registry.champion()
+    worse = trained.about | {"version": "after", "metrics": {"average_precision": 0.01}}
+    monkeypatch.setattr(fraud_train, "train", lambda *_: replace(trained, about=worse))
+    about = fraud_train.challenge(featured, registry, LAST, 0, Review())
+    assert about["champion"] == {"average_precision": None, "other_features": "before", "replaced": True}
+    assert "the champion before reads other features: it is replaced without a comparison" in caplog.text
+    champion = registry.champion()
+    assert champion is not None
+    assert champion.about == about
 
 
 def test_a_stored_model_scores_as_before_and_says_why(featured: DataFrame, trained: Model) -> None:
@@ -178,7 +205,7 @@ def test_a_stored_model_scores_as_before_and_says_why(featured: DataFrame, train
     assert sum("the customer's usual amount" in r["reasons"] for r in reviewed) > len(reviewed) / 2
     assert all(0 < r["probability"] < 1 for r in found)
     document = to_json(trained).replace('"habit_ratio"', '"habit"')
-    with pytest.raises(JobError, match="reads other features than this code computes"):
+    with pytest.raises(OtherFeaturesError, match=f"the model {trained.about['version']} reads other features"):
         from_json(document)
 
 

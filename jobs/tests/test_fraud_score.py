@@ -122,7 +122,8 @@ def test_rules_score_until_a_model_does_and_each_row_says_which(
     payments.report("a", *[(number, 1, end) for number in frauds])
     payments.train("--seed", "7", "--last-day", "2026-02-01")
     about = payments.champion()
-    assert (about["seed"], about["champion"]) == (7, {"average_precision": None, "replaced": True})
+    assert about["seed"] == 7
+    assert about["champion"] == {"average_precision": None, "other_features": None, "replaced": True}
     assert about["validation"]["to"] == "2026-02-01"
     stages = [part["name"] for part in payments.run_file("training", "fraud_train-trace")[0]["subsegments"]]
     assert stages == ["read", "features", "train"]
@@ -136,6 +137,40 @@ def test_rules_score_until_a_model_does_and_each_row_says_which(
     assert "the customer's usual amount" in found["odd"]["reasons"]
     assert 0 < found["new"]["probability"] < 1
     assert len(found) == len(before) + 3
+
+
+def test_after_a_deployment_that_changes_features_rules_score_loudly_until_a_training(
+    payments: Payments, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(SETTINGS, "n_estimators", 5)
+    before, frauds = history(40)
+    payments.add("transactions", *before)
+    payments.report("a", *[(number, 1, START + timedelta(days=40)) for number in frauds])
+    payments.train("--last-day", "2026-02-01")
+    # The champion as the code before would have stored it, which computed one feature more.
+    old = payments.champion()["version"]
+    file = f"s3://{payments.name}/fraud/models/{old}.json"
+    stored = json.loads(read_text(file))
+    write_text(file, json.dumps(stored | {"features": [*stored["features"], "terminal_count_1d"]}))
+    found = payments.score("between")
+    assert len(found) == len(before)
+    assert {(row["method"], row["model_version"]) for row in found.values()} == {("rules", None)}
+    said = payments.run_file("between", "fraud_score")["datasets"]["fraud_scores"]
+    assert (said["method"], said["unusable_champion"]) == ("rules", old)
+    loud = [record.message for record in caplog.records if record.levelno >= logging.ERROR]
+    assert loud == [
+        f"FRAUD SCORES COME FROM RULES: the model {old} reads other features than this code computes; "
+        "run the training job (fraud_train) again"
+    ]
+    # A version is named by its second of training.
+    time.sleep(1)
+    payments.train("--last-day", "2026-02-01")
+    assert payments.champion()["version"] != old
+    assert payments.champion()["champion"] == {"average_precision": None, "other_features": old, "replaced": True}
+    payments.add("transactions", payment("new", 41, "C4", 50))
+    assert payments.score("after")["new"]["method"] == "model"
+    said = payments.run_file("after", "fraud_score")["datasets"]["fraud_scores"]
+    assert (said["method"], said["unusable_champion"]) == ("model", None)
 
 
 def test_a_slow_read_is_seen_in_the_trace(payments: Payments, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,18 @@ SETTINGS: dict[str, Any] = {
 
 REASONS = 3
 
+
+class OtherFeaturesError(JobError):
+    """A stored model reads other features than this code computes, as after a deployment that changed them."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        super().__init__(
+            f"the model {version} reads other features than this code computes; "
+            "run the training job (fraud_train) again"
+        )
+
+
 #: Fewer rows than that are not worth another worker, which all others wait for after each level of a tree.
 ROWS_PER_WORKER = 5_000
 #: How long training waits for the cluster's executors.
@@ -215,13 +227,10 @@ def to_json(model: Model) -> str:
 
 
 def from_json(text: str) -> Model:
-    """The model of a document. Raises JobError when it was trained on other features than this code computes."""
+    """The model of a document. Raises OtherFeaturesError when it was trained on others than this code computes."""
     document = json.loads(text)
     if document["features"] != list(FEATURES):
-        raise JobError(
-            f"the model {document['about'].get('version')} reads other features than this code computes; "
-            "run the training job (fraud_train) again"
-        )
+        raise OtherFeaturesError(document["about"]["version"])
     booster = xgboost.Booster(model_file=bytearray(json.dumps(document["booster"]).encode()))
     calibration = document["calibration"]
     return Model(booster, Calibration(tuple(calibration["margins"]), tuple(calibration["shares"])), document["about"])

@@ -29,7 +29,7 @@ class Registry:
         return f"s3://{self.bucket}/fraud/models/{version}.json"
 
     def champion(self) -> Model | None:
-        """The model in use, None before the first."""
+        """The model in use, None before the first. Raises OtherFeaturesError when this code cannot use it."""
         if not exists(self._champion):
             return None
         return from_json(read_text(self._file(json.loads(read_text(self._champion))["version"])))
