@@ -7,8 +7,9 @@ import { statefulTypes as protectedTypes } from "../rules/durability.ts";
 import { PreviewError, readPreview } from "./read.ts";
 import { changesOf, statefulTypes, summaryOf } from "./summary.ts";
 
-const read = (name: string): string =>
-  readFileSync(path.join(import.meta.dirname, "recorded", `${name}.json`), "utf8");
+const recorded = (file: string): string =>
+  readFileSync(path.join(import.meta.dirname, "recorded", file), "utf8");
+const read = (name: string): string => recorded(`${name}.json`);
 const document = (more: object): string =>
   JSON.stringify({ steps: [], changeSummary: { same: 1 }, ...more }, undefined, 4);
 const step = (more: object): string =>
@@ -37,30 +38,41 @@ const refusal = (enforcementLevel: string, policyName = "s3-tls-only") => ({
 });
 
 describe("summary of a preview", () => {
-  it("shows a replaced bucket once, bold, with its cause, and that it is protected", () => {
-    const summary = summaryOf("prod", read("replaced-bucket"));
-    expect(summary).to.include("0 created, 0 changed, 1 replaced, 0 deleted.");
-    expect(summary).to.include(
-      "| **replaced** | **securecart\\-prod\\-curated** (protected: the deployment would fail) | aws:s3/bucket:Bucket | bucket |",
-    );
+  it("shows a replaced bucket bold and first, with its cause", () => {
+    const summary = summaryOf("dev", read("replaced-bucket"));
+    expect(summary).to.include("0 created, 3 changed, 1 replaced, 0 deleted.");
+    const bucket = "| **replaced** | **securecart\\-dev\\-curated** | aws:s3/bucket:Bucket | bucket |";
+    expect(summary.indexOf(bucket)).to.be.greaterThan(0);
+    expect(summary.indexOf("| changed |")).to.be.greaterThan(summary.indexOf(bucket));
     expect(summary).to.include("**Bold:");
   });
 
-  it("shows a deleted table bold and before a deleted alarm, which is not", () => {
-    const summary = summaryOf("prod", read("deleted-table"));
-    expect(summary).to.include("2 deleted.");
-    expect(summary.indexOf("| **deleted** | **securecart\\-prod\\-ledger** |")).to.be.greaterThan(0);
-    expect(summary.indexOf("| deleted | securecart\\-prod\\-slow |")).to.be.greaterThan(
-      summary.indexOf("ledger"),
+  it("shows a deleted table bold and before deleted alarms, which are not", () => {
+    const summary = summaryOf("dev", read("deleted-table"));
+    expect(summary).to.include("4 deleted.");
+    const table = summary.indexOf(
+      "| **deleted** | **securecart\\-dev\\-processed** | aws:dynamodb/table:Table |",
     );
+    expect(table).to.be.greaterThan(0);
+    expect(summary.indexOf("| deleted | securecart\\-dev\\-redrive\\-errors |")).to.be.greaterThan(table);
   });
 
   it("shows a change of size with its property, nothing bold", () => {
     const summary = summaryOf("dev", read("size-change"));
+    expect(summary).to.include("0 created, 4 changed, 0 replaced, 0 deleted.");
     expect(summary).to.include(
-      "| changed | securecart\\-prod\\-clean | aws:glue/job:Job | numberOfWorkers |",
+      "| changed | securecart\\-dev\\-migrate | aws:glue/job:Job | numberOfWorkers |",
     );
     expect(summary).to.not.include("**");
+  });
+
+  it("shows what policies refuse, from the engine's events", () => {
+    const summary = summaryOf("dev", recorded("refused.jsonl"), false);
+    expect(summary).to.include("**The preview failed.**");
+    for (const key of ["data", "logs", "secrets"]) {
+      expect(summary).to.include(`> kms\\-rotation at securecart\\-dev\\-${key}: `);
+    }
+    expect(summary).to.include("2 advisories of policies");
   });
 
   it("says that nothing changes", () => {
@@ -85,7 +97,7 @@ describe("summary of a preview", () => {
     expect(summaryOf("prod", read("no-change"), false)).to.include("**The preview failed.**");
     expect(summaryOf("prod", read("size-change"), false))
       .to.include("**The preview failed.**")
-      .and.to.include("1 changed");
+      .and.to.include("4 changed");
   });
 
   it("reads the engine's events, with what policies refuse, behind what the CLI says before", () => {
@@ -116,12 +128,24 @@ describe("summary of a preview", () => {
       op: "create",
       urn: `urn:pulumi:prod::p::aws:iam/rolePolicy:RolePolicy::securecart-prod-some-role-${index}`,
     }));
-    const refused = Array.from({ length: 500 }, () => refusal("mandatory"));
-    expect(summaryOf("prod", document({ steps: many })).length).to.be.below(65_536);
     expect(summaryOf("prod", document({ steps: many })))
       .to.match(/And \d+ more\./)
       .and.to.include("2000 created");
-    expect(summaryOf("prod", events(...refused, done)).length).to.be.below(65_536);
+    // All of it at once, and as long as can be: a third of a megabyte that is all markup.
+    const long = "*\n".repeat(300);
+    const all = events(
+      ...many.map(({ urn }) => pre("create", { urn })),
+      ...many.map(() => ({ diagnosticEvent: { severity: "error", message: long, color: "raw" } })),
+      ...many.map(() => ({ policyEvent: { ...refusal("mandatory").policyEvent, message: long } })),
+      ...many.map(() => ({ policyEvent: { ...refusal("advisory").policyEvent, message: long } })),
+      done,
+    );
+    const summary = summaryOf("prod", all);
+    expect(summary.length).to.be.below(65_536);
+    expect(summary)
+      .to.include("2000 created")
+      .and.to.include("more errors.")
+      .and.to.include("more policies' refusals.");
   });
 
   it("takes every type for stateful that a rule wants protected", () => {

@@ -96,9 +96,21 @@ const violated = ({ policy, urn, message }: Violation): string =>
 const isGrave = ({ kind, type }: Change): boolean =>
   statefulTypes.has(type) && (kind === "replaced" || kind === "deleted");
 
-/** GitHub takes 65,536 characters in a comment: so much for the table, and so many refusals of policies beside it. */
-const mostCharacters = 48_000;
-const mostViolations = 20;
+// GitHub takes 65,536 characters in a comment: so many of each kind of message, so long each before what is no markup is
+// marked as none, which makes it at most three times as long, and so much for the table.
+const mostMessages = 12;
+const longestMessage = 400;
+const mostCharacters = 28_000;
+
+/** The first messages, each cut to a length, and how many are left. */
+function first(texts: readonly string[]): { readonly shown: readonly string[]; readonly left: number } {
+  const cut = (text: string): string =>
+    text.length > longestMessage ? `${text.slice(0, longestMessage)} …` : text;
+  return {
+    shown: texts.slice(0, mostMessages).map(cut),
+    left: Math.max(0, texts.length - mostMessages),
+  };
+}
 
 function table(changes: readonly Change[]): readonly string[] {
   const rank = (change: Change): number => (isGrave(change) ? -1 : 3 - kinds.indexOf(change.kind));
@@ -142,11 +154,11 @@ export function summaryOf(stack: string, text: string, succeeded = true): string
   const failed = !succeeded || !preview.complete || preview.errors.length > 0 || mandatory.length > 0;
   const lines = [`### Preview of ${plain(stack)}`, ""];
   if (failed) lines.push("**The preview failed.** What it would do is not all known.", "");
-  for (const error of preview.errors) lines.push(...caution(error));
-  for (const violation of mandatory.slice(0, mostViolations)) lines.push(...caution(violated(violation)));
-  if (mandatory.length > mostViolations) {
-    lines.push(`And ${mandatory.length - mostViolations} more policies' refusals.`, "");
-  }
+  const errors = first(preview.errors);
+  const refusals = first(mandatory.map(violated));
+  for (const message of [...errors.shown, ...refusals.shown]) lines.push(...caution(message));
+  if (errors.left > 0) lines.push(`And ${errors.left} more errors.`, "");
+  if (refusals.left > 0) lines.push(`And ${refusals.left} more policies' refusals.`, "");
   if (changes.length === 0) lines.push(failed ? "No changes could be worked out." : "No changes.");
   else {
     const count = (kind: Kind): string => `${changes.filter((each) => each.kind === kind).length} ${kind}`;
@@ -157,9 +169,9 @@ export function summaryOf(stack: string, text: string, succeeded = true): string
   }
   if (advisory.length > 0) {
     lines.push("", `<details><summary>${advisory.length} advisories of policies</summary>`, "");
-    const shown = advisory.slice(0, mostViolations);
-    for (const violation of shown) lines.push(`- ${plain(violated(violation))}`);
-    if (shown.length < advisory.length) lines.push(`- and ${advisory.length - shown.length} more`);
+    const { shown, left } = first(advisory.map(violated));
+    for (const message of shown) lines.push(`- ${plain(message)}`);
+    if (left > 0) lines.push(`- and ${left} more`);
     lines.push("", "</details>");
   }
   return `${lines.join("\n")}\n`;
