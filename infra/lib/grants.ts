@@ -227,6 +227,21 @@ export function writeLogs(arns: Arns, groups: readonly Name[]): Statement {
   };
 }
 
+/**
+ * Encrypts log groups with a key. The service authorization reference names a group by its bare ARN; CloudWatch Logs
+ * asks with something behind it (`:*`, `:log-stream:`). So both are given.
+ */
+export function encryptLogs(arns: Arns, groups: readonly Name[]): Statement {
+  return {
+    sid: "EncryptLogs",
+    actions: ["logs:AssociateKmsKey"],
+    resources: groups.flatMap((group) => {
+      const arn = arns.logGroup(group);
+      return [arn, pulumi.interpolate`${arn}:*`];
+    }),
+  };
+}
+
 /** Sends trace segments; X-Ray knows no resources for that. */
 export const sendTraces: Statement = {
   sid: "SendTraces",

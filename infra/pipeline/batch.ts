@@ -6,6 +6,7 @@ import {
   type Area,
   commitCatalog,
   createTables,
+  encryptLogs,
   jobInterfaces,
   lookInto,
   openObjects,
@@ -482,11 +483,10 @@ export class Batch extends pulumi.ComponentResource {
           arns,
           logGroups.map((group) => group.name),
         ),
-        {
-          sid: "EncryptLogs",
-          actions: ["logs:AssociateKmsKey"],
-          resources: logGroups.map((group) => arns.logGroup(group.name)),
-        },
+        encryptLogs(
+          arns,
+          logGroups.map((group) => group.name),
+        ),
         {
           sid: "PutMetrics",
           actions: ["cloudwatch:PutMetricData"],

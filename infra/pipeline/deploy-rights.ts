@@ -411,7 +411,8 @@ export function deploymentStatements(
           "logs:TagResource",
         ],
         // The services' own folders, and in them the names that are this component's and not another's that begin alike.
-        resources: ["", "-*", "/*"].map((rest) => arns.logGroup(`*/${name}${rest}`)),
+        // CloudWatch Logs asks for a group with something behind its name, `:*` or `:log-stream:`.
+        resources: ["", ":*", "-*", "/*"].map((rest) => arns.logGroup(`*/${name}${rest}`)),
       },
       {
         sid: "Alarms",

@@ -202,7 +202,7 @@ describe("Fraud", () => {
       "arn:aws:sns:eu-central-1:111122223333:shop-fraud-alerts",
     ]);
     expect(on("train", "logs:PutLogEvents")).to.deep.equal([`${logGroup}:*`]);
-    expect(on("train", "logs:AssociateKmsKey")).to.deep.equal([logGroup]);
+    expect(on("train", "logs:AssociateKmsKey")).to.deep.equal([logGroup, `${logGroup}:*`]);
   });
 
   it("lets the jobs use the keys for their own disks, their logs and what S3 and SNS keep", async () => {

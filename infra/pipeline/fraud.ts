@@ -7,6 +7,7 @@ import { sparkSubmitParameters } from "../../workflow/sparkJob.ts";
 import { createArtifactObject, uriOf } from "../lib/artifact-object.ts";
 import {
   commitCatalog,
+  encryptLogs,
   openObjects,
   type Placement,
   putObjects,
@@ -322,7 +323,7 @@ export class Fraud extends pulumi.ComponentResource {
           ],
           resources: [pulumi.interpolate`${group}:*`],
         },
-        { sid: "EncryptLogs", actions: ["logs:AssociateKmsKey"], resources: [group] },
+        encryptLogs(arns, [logGroup.name]),
         {
           sid: "FindLogs",
           actions: ["logs:DescribeLogGroups"],

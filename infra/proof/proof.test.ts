@@ -23,7 +23,7 @@ import {
   takeoverCalls,
   twistedCalls,
 } from "./refused.ts";
-import { serviceCalls } from "./services.ts";
+import { groupForms, serviceCalls } from "./services.ts";
 import { documentOf, recordedCalls, tableOf } from "./table.ts";
 
 const told = ({ role, action, resource, context }: Call): string =>
@@ -52,6 +52,23 @@ describe("least privilege of the stack prod", function () {
   it("allows every call that a service makes with a role, as the stack configures it", () => {
     expect(serviceCalls(stack).length).to.be.greaterThan(500);
     expect(notAllowed(serviceCalls(stack))).to.deep.equal([]);
+  });
+
+  it("lets who deploys make each log group, as AWS names it and as CloudWatch Logs asks for it", () => {
+    const groups = stack.ofType("aws:cloudwatch/logGroup:LogGroup").map(({ inputs }) => String(inputs.name));
+    expect(groups).to.include(`/aws/vendedlogs/states/${stack.name}`);
+    const making = groups.flatMap((name) =>
+      groupForms(stack.arn("logs", `log-group:${name}`)).flatMap((resource) =>
+        [
+          "logs:AssociateKmsKey",
+          "logs:CreateLogGroup",
+          "logs:ListTagsForResource",
+          "logs:PutRetentionPolicy",
+          "logs:TagResource",
+        ].map((action) => ({ role: "deploy", action, resource, context: {} })),
+      ),
+    );
+    expect(notAllowed(making)).to.deep.equal([]);
   });
 
   it("gives nothing that is neither exercised nor a service's, by action, resource and condition", () => {

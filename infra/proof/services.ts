@@ -57,6 +57,9 @@ const folderActions = [...multipart, "s3:GetObject", "s3:DeleteObject"];
 
 const streams = (group: string): string => `${group}:log-stream:x`;
 
+/** A log group as the service authorization reference names it, and as CloudWatch Logs asks for it. */
+export const groupForms = (group: string): readonly string[] => [group, `${group}:log-stream:`];
+
 const settings = z.object({
   role: z.string(),
   kmsKeyArn: z.string(),
@@ -227,7 +230,7 @@ function glueCalls(calls: Calls): void {
       "Glue uses the job's security configuration",
       "/glue/latest/dg/encryption-security-configuration.html",
     );
-    encryption.add(["logs:AssociateKmsKey"], groups);
+    encryption.add(["logs:AssociateKmsKey"], groups.flatMap(groupForms));
     encryption.useKey(key, "glue", "Decrypt", "Encrypt", "GenerateDataKey");
     encryption.useKey(key, "logs", "Decrypt", "Encrypt", "GenerateDataKey");
     calls
@@ -379,7 +382,7 @@ function emrCalls(calls: Calls): void {
       ),
       [streams(group)],
     );
-    log.add(["logs:AssociateKmsKey"], [group]);
+    log.add(["logs:AssociateKmsKey"], groupForms(group));
     log.add(["logs:DescribeLogGroups"], [stack.arn("logs", "log-group:x")]);
     log.useKey(encryptionKeyArn, "emr-serverless", "Decrypt", "GenerateDataKey");
     log.useKey(encryptionKeyArn, "logs", "Decrypt", "GenerateDataKey");
@@ -488,7 +491,7 @@ function singleCalls(calls: Calls): void {
   const destination = String(stack.ofType("aws:ec2/flowLog:FlowLog")[0]?.inputs.logDestination);
   flows.add(
     ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-    [destination, streams(destination)],
+    [...groupForms(destination), streams(destination)],
   );
 
   const api = calls.of(
@@ -501,7 +504,7 @@ function singleCalls(calls: Calls): void {
   );
   api.add(
     ["CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"].map((each) => `logs:${each}`),
-    groups,
+    groups.flatMap(groupForms),
   );
   api.add(["logs:DescribeLogGroups"], ["*"]);
 
