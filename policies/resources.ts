@@ -29,9 +29,7 @@ export function plainValue(value: unknown): unknown {
  * inputs; a program may still make them so.
  */
 export const currentType = (type: string): string =>
-  /^aws:s3\/\w+V2:\w+V2$/.test(type) && !type.startsWith("aws:s3/bucketObject")
-    ? type.replace(/V2(?=:|$)/g, "")
-    : type;
+  /^aws:s3\/\w+V2:\w+V2$/.test(type) ? type.replace(/V2(?=:|$)/g, "") : type;
 
 /** A graph is not one that `npm run graph -- --json` prints. */
 export class GraphError extends Error {

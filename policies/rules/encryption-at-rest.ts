@@ -33,7 +33,7 @@ const rds = ["aws:rds/instance:Instance", "aws:rds/cluster:Cluster"];
 const emr = "aws:emrserverless/application:Application";
 
 /** Whether other buckets deliver their access logs here, for which S3 takes no customer key. */
-export const isLogTarget = (bucket: Reader, stack: StackView): boolean =>
+const isLogTarget = (bucket: Reader, stack: StackView): boolean =>
   stack.attached("aws:s3/bucketLogging:BucketLogging", "targetBucket", bucket).length > 0;
 
 /** One side of Glue's settings: a mode and a key. */
