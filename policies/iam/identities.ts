@@ -5,6 +5,7 @@ import {
   boundaryOf,
   isDeployer,
   names,
+  ofAnyAccount,
   onlyBounds,
   ownStatements,
   passesExactly,
@@ -83,17 +84,20 @@ const places = [
   ["aws:requestedregion", "any region"],
 ] as const;
 
-/** What a boundary allows on everything is within an account and a region; IfExists, since not every service tells. */
+/**
+ * What a boundary allows on resources of any account is within an account and a region. IfExists will do, since not
+ * every service tells.
+ */
 const boundaryStays: Check = (policy, stack) => {
   if (!onlyBounds(policy, stack)) return notApplicable;
   return ownStatements(policy)
     .filter(
       ({ effect, resources, notResources }) =>
-        effect === "Allow" && (resources.includes("*") || notResources.length > 0),
+        effect === "Allow" && (resources.some(ofAnyAccount) || notResources.length > 0),
     )
     .flatMap((statement) => {
       const keys = Object.entries(statement.conditions).flatMap(([operator, own]) =>
-        /Not/i.test(operator)
+        /Not|^Null$/i.test(operator)
           ? []
           : Object.entries(own).flatMap(([key, values]) => (values.some(hasWildcard) ? [] : [key])),
       );
@@ -198,11 +202,12 @@ export const identityRules: readonly Rule[] = [
   {
     ...base,
     id: "iam-boundary-own-account",
-    title: "What a boundary allows on every resource stays within one account and region",
+    title: "What a boundary allows on resources of any account stays within one account and region",
     severity: "medium",
     level: "mandatory",
     controls: [{ framework: "none", id: "boundary" }],
-    remedy: "Add conditions on aws:ResourceAccount and aws:RequestedRegion.",
+    remedy:
+      "Name the account in the resources, or add conditions on aws:ResourceAccount and aws:RequestedRegion.",
     link: "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount",
     types: [policyType],
     checks: [boundaryStays],

@@ -215,6 +215,15 @@ export const without =
   (value: Json): Json =>
     Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)));
 
+/** Conditions on a grant's maker that let others than services make one. */
+const notForServices: readonly Json[] = [
+  { Bool: { "kms:GrantIsForAWSResource": "false" } },
+  { Bool: { "kms:GrantIsForAWSResource": ["true", "false"] } },
+  { Bool: { "kms:GrantIsForAWSResource": [] } },
+  { Null: { "kms:GrantIsForAWSResource": "true" } },
+  { Null: { "kms:GrantIsForAWSResource": "false" } },
+];
+
 export const iamMutants: readonly Mutant[] = [
   given("iam-document-valid", "no JSON", {}, { document: "{ not json" }),
   given("iam-document-valid", "a list in place of a document", {}, { document: "[]" }),
@@ -343,6 +352,9 @@ export const iamMutants: readonly Mutant[] = [
     "a condition that may be missing",
     allow("kms:CreateGrant", key, { BoolIfExists: { "kms:GrantIsForAWSResource": "true" } }),
   ),
+  ...notForServices.map((condition) =>
+    given("iam-grant-for-services", JSON.stringify(condition), allow("kms:CreateGrant", key, condition)),
+  ),
   ...["*", "arn:aws:kms:*:*:key/*", "arn:aws:kms:eu-central-1:444455556666:key/*"].map((on) =>
     given(
       "iam-decrypt-scoped",
@@ -439,6 +451,30 @@ export const iamMutants: readonly Mutant[] = [
     }),
     { service: "" },
   ),
+  given(
+    "iam-no-escalation",
+    "CI edits policies of roles without a boundary",
+    allow("iam:PutRolePolicy", own, { Null: { "iam:PermissionsBoundary": "true" } }),
+    { service: "" },
+  ),
+  given(
+    "iam-no-escalation",
+    "a role to a service that is named, and asked for to be named",
+    allow(["iam:PassRole", "glue:CreateJob"], own, {
+      StringEquals: { "iam:PassedToService": "glue.amazonaws.com" },
+      Null: { "iam:PassedToService": "false" },
+    }),
+  ),
+  given(
+    "iam-pass-role-service",
+    "to no service that is named",
+    allow("iam:PassRole", own, { Null: { "iam:PassedToService": "true" } }),
+  ),
+  given(
+    "iam-pass-role-service",
+    "to any service, if one is named",
+    allow("iam:PassRole", own, { Null: { "iam:PassedToService": "false" } }),
+  ),
   given("iam-no-escalation", "CI replaces trust", allow("iam:UpdateAssumeRolePolicy", own), { service: "" }),
   {
     rule: "iam-no-escalation",
@@ -493,6 +529,15 @@ export const iamMutants: readonly Mutant[] = [
     "kms:CreateGrant",
     "glue:PutResourcePolicy",
   ].map((action) => given("iam-no-permission-management", action, allow(action, key))),
+  ...["Null", "ForAllValues:StringEquals"].map((operator) =>
+    trusted("iam-trust-one-subject", `an audience by ${operator}`, "", (s) => ({
+      ...s,
+      Condition: {
+        [operator]: { "token.actions.githubusercontent.com:aud": "true" },
+        StringEquals: { "token.actions.githubusercontent.com:sub": "repo:acme/etl:ref:refs/heads/main" },
+      },
+    })),
+  ),
   trusted("iam-trust-no-anyone", "*", "glue", (s) => ({ ...s, Principal: "*" })),
   trusted("iam-trust-no-anyone", "AWS *", "lambda", (s) => ({ ...s, Principal: { AWS: "*" } })),
   trusted("iam-trust-no-anyone", "all but one", "glue", (s) => ({
@@ -668,6 +713,14 @@ export const iamMutants: readonly Mutant[] = [
       more({ Effect: "Allow", Principal, Action: ["kms:CreateGrant"], Resource: "*" }),
     ),
   ),
+  ...notForServices.map((Condition) =>
+    resourcePolicy(
+      "iam-key-policy-grants",
+      JSON.stringify(Condition),
+      keyType,
+      more({ Effect: "Allow", Principal: { AWS: own }, Action: "kms:CreateGrant", Resource: "*", Condition }),
+    ),
+  ),
   resourcePolicy("iam-key-policy-managed", "the account is not named", keyType, (statements) =>
     statements
       .filter((s) => !JSON.stringify(s).includes(":root"))
@@ -741,6 +794,13 @@ export const iamMutants: readonly Mutant[] = [
           StringEquals: { "aws:RequestedRegion": "eu-central-1" },
         },
       ],
+      [
+        "of no account that is named",
+        {
+          Null: { "aws:ResourceAccount": "true" },
+          StringEquals: { "aws:RequestedRegion": "eu-central-1" },
+        },
+      ],
     ] as const
   ).map(([what, condition]) =>
     resourcePolicy(
@@ -748,6 +808,14 @@ export const iamMutants: readonly Mutant[] = [
       `everything ${what}`,
       "aws:iam/policy:Policy",
       more(allow("s3:GetObject", "*", condition)),
+    ),
+  ),
+  ...["arn:aws:s3:::*", "arn:aws:s3:::*/*", "arn:aws:*:*:*:*", "arn:*", "**"].map((on) =>
+    resourcePolicy(
+      "iam-boundary-own-account",
+      on,
+      "aws:iam/policy:Policy",
+      more(allow("s3:GetObject", [bucket, on])),
     ),
   ),
   {

@@ -85,8 +85,21 @@ export const iamNearMisses: readonly Mutant[] = [
     "for services",
     allow("kms:CreateGrant", key, { Bool: { "kms:GrantIsForAWSResource": "true" } }),
   ),
+  given(
+    "iam-grant-for-services",
+    "for services, by a truth value and once more",
+    allow("kms:CreateGrant", key, {
+      Bool: { "kms:GrantIsForAWSResource": true },
+      Null: { "kms:GrantIsForAWSResource": "false" },
+    }),
+  ),
   given("iam-pass-role-exact", "one role", allow("iam:PassRole", own, toGlue)),
   given("iam-pass-role-service", "to one service", allow("iam:PassRole", own, toGlue)),
+  given(
+    "iam-pass-role-service",
+    "to one service, which must be told",
+    allow("iam:PassRole", own, { ...toGlue, Null: { "iam:PassedToService": "false" } }),
+  ),
   given("iam-no-credential-exposure", "one secret", allow("secretsmanager:GetSecretValue", secret)),
   given(
     "iam-condition-effective",
@@ -221,6 +234,27 @@ export const iamNearMisses: readonly Mutant[] = [
     ),
   ),
   resourcePolicy("iam-boundary-own-account", "one resource", boundary, more(allow("s3:GetObject", bucket))),
+  resourcePolicy(
+    "iam-boundary-own-account",
+    "all of a name's beginning, and all of a kind in one account",
+    boundary,
+    more(
+      allow("s3:GetObject", [
+        "arn:aws:s3:::securecart-prod-*",
+        `arn:aws:glue:eu-central-1:${account}:table/*`,
+      ]),
+    ),
+  ),
+  resourcePolicy(
+    "iam-boundary-own-account",
+    "everything within one account and region",
+    boundary,
+    more(
+      allow("s3:GetObject", "arn:aws:s3:::*", {
+        StringEquals: { "aws:ResourceAccount": account, "aws:RequestedRegion": "eu-central-1" },
+      }),
+    ),
+  ),
 ];
 
 /** Rules without a near miss, and why there can be none. */

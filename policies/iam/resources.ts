@@ -8,6 +8,7 @@ import { grantsOnly } from "./statements.ts";
 import {
   accountOf,
   actionsOf,
+  limitedBy,
   names,
   namesAnyone,
   ownStatements,
@@ -43,20 +44,7 @@ const callerKeys = [
   "kms:calleraccount",
 ];
 
-/** Whether an ARN stands for things of any account; a bucket's has no account, and one name in the world. */
-const ofAnyAccount = (value: string): boolean => {
-  if (!value.startsWith("arn:")) return hasWildcard(value);
-  const [, , service, , account = "", resource = ""] = value.split(":");
-  return service === "s3" && account === "" ? /^[*?]/.test(resource) : !/^\d{12}$/.test(account);
-};
-
-const limited = (statement: PolicyStatement): boolean => {
-  const keys = restrictingKeys(statement);
-  return callerKeys.some(
-    (key) =>
-      keys.has(key) && !Object.values(statement.conditions).some((own) => own[key]?.some(ofAnyAccount)),
-  );
-};
+const limited = (statement: PolicyStatement): boolean => limitedBy(statement, callerKeys);
 
 const notAnyone = allowed((statement) =>
   namesAnyone(statement) && !limited(statement)
@@ -262,7 +250,7 @@ export const resourcePolicyRules: readonly Rule[] = [
     title: "A key's policy lets grants be made for services alone",
     severity: "high",
     controls: [{ framework: "none", id: "kms:GrantIsForAWSResource" }],
-    remedy: "Add a condition Bool on kms:GrantIsForAWSResource to what allows kms:CreateGrant.",
+    remedy: "Add the condition Bool kms:GrantIsForAWSResource true to what allows kms:CreateGrant.",
     link: "https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-grant-is-for-aws-resource",
     types: keyTypes,
     checks: [grantForServices],

@@ -10,6 +10,7 @@ import {
   identityTypes,
   names,
   onlyBounds,
+  onlyWhere,
   ownStatements,
   resourceTypes,
   restrictingKeys,
@@ -390,11 +391,11 @@ const grantForServices = "kms:grantisforawsresource";
 
 /** What is wrong with statements that let grants on keys be made. */
 export const grantsOnly = (statement: PolicyStatement): readonly Defect[] =>
-  names(statement, "kms:CreateGrant") && !restrictingKeys(statement).has(grantForServices)
+  names(statement, "kms:CreateGrant") && !onlyWhere(statement, grantForServices)
     ? [
         {
           detail: `Statement::${statement.id}`,
-          message: `statement ${statement.id} allows kms:CreateGrant for anybody: no kms:GrantIsForAWSResource`,
+          message: `statement ${statement.id} allows kms:CreateGrant for anybody: no Bool of kms:GrantIsForAWSResource that is true`,
         },
       ]
     : [];
@@ -588,7 +589,7 @@ export const statementRules: readonly Rule[] = [
     severity: "high",
     level: "mandatory",
     controls: [{ framework: "none", id: "kms:GrantIsForAWSResource" }],
-    remedy: "Add a condition Bool on kms:GrantIsForAWSResource, or leave kms:CreateGrant out.",
+    remedy: "Add the condition Bool kms:GrantIsForAWSResource true, or leave kms:CreateGrant out.",
     link: "https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-grant-is-for-aws-resource",
     types: [roleType, ...identityTypes],
     scope: "stack",

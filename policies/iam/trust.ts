@@ -4,7 +4,7 @@ import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
 import type { StackView } from "../stack.ts";
 import { hasWildcard } from "./actions.ts";
 import type { PolicyStatement } from "./document.ts";
-import { accountOf, namesAnyone, restrictingKeys, roleType, trustOf } from "./union.ts";
+import { accountOf, namesAnyone, restrictingKeys, restrictions, roleType, trustOf } from "./union.ts";
 
 const trusted =
   (ask: (statement: PolicyStatement, stack: StackView) => readonly Defect[]): Check =>
@@ -92,11 +92,7 @@ const namesSource = trusted((statement, stack) => {
 
 /** The condition's values of a key that ends so, whatever its issuer. */
 const valuesOf = (statement: PolicyStatement, suffix: string): readonly string[] =>
-  Object.entries(statement.conditions).flatMap(([operator, keys]) =>
-    /IfExists$|Not/i.test(operator)
-      ? []
-      : Object.entries(keys).flatMap(([key, values]) => (key.endsWith(suffix) ? values : [])),
-  );
+  restrictions(statement).flatMap(([key, values]) => (key.endsWith(suffix) ? values : []));
 
 const oneSubject: Check = (role) => {
   const federated = trustOf(role).filter(

@@ -7,8 +7,8 @@ import { DocumentError, type PolicyStatement, parseDocument } from "./document.t
 
 export const roleType = "aws:iam/role:Role";
 export const policyType = "aws:iam/policy:Policy";
-export const rolePolicyType = "aws:iam/rolePolicy:RolePolicy";
-export const attachmentType = "aws:iam/rolePolicyAttachment:RolePolicyAttachment";
+const rolePolicyType = "aws:iam/rolePolicy:RolePolicy";
+const attachmentType = "aws:iam/rolePolicyAttachment:RolePolicyAttachment";
 
 const managedAttachmentType = "aws:iam/policyAttachment:PolicyAttachment";
 
@@ -165,29 +165,38 @@ export function actionsOf(statement: PolicyStatement): readonly string[] {
   return [...new Set(found)].filter((name) => names(statement, name));
 }
 
-/** Keys of a statement's conditions that restrict it: those of an operator that a missing key does not satisfy. */
-export function restrictingKeys(statement: PolicyStatement): ReadonlySet<string> {
-  const strict = Object.entries(statement.conditions).filter(
-    ([operator]) =>
-      !/IfExists$/i.test(operator) && !/Not/i.test(operator) && !/^ForAllValues:/i.test(operator),
+/**
+ * Conditions of a statement, key with values, that say which values it is for: a missing key does not satisfy them,
+ * as it does IfExists, ForAllValues, every Not, and Null, which asks whether there is a value and never for which.
+ */
+export const restrictions = (statement: PolicyStatement): readonly (readonly [string, readonly string[]])[] =>
+  Object.entries(statement.conditions)
+    .filter(([operator]) => !/IfExists$|Not|^ForAllValues:|^Null$/i.test(operator))
+    .flatMap(([, keys]) => Object.entries(keys));
+
+/** Keys of a statement's conditions that restrict it. */
+export const restrictingKeys = (statement: PolicyStatement): ReadonlySet<string> =>
+  new Set(
+    restrictions(statement)
+      .filter(([, values]) => values.length > 0 && !values.includes("*"))
+      .map(([key]) => key),
   );
-  return new Set(
-    strict.flatMap(([, keys]) =>
-      Object.entries(keys)
-        .filter(([, values]) => values.length > 0 && !values.includes("*"))
-        .map(([key]) => key),
-    ),
-  );
-}
+
+/** Whether a statement holds only where a key's truth value is true. */
+export const onlyWhere = (statement: PolicyStatement, key: string): boolean =>
+  Object.entries(statement.conditions).some(([operator, keys]) => {
+    const values = keys[key] ?? [];
+    return /^Bool$/i.test(operator) && values.length > 0 && values.every((value) => /^true$/i.test(value));
+  });
 
 const passedTo = "iam:passedtoservice";
 
 /** Whether a statement about iam:PassRole lets a role be passed to a service. */
 export function passesTo(statement: PolicyStatement, service: string): boolean {
   if (!restrictingKeys(statement).has(passedTo)) return true;
-  return Object.values(statement.conditions)
-    .flatMap((keys) => (keys[passedTo] ? [keys[passedTo]] : []))
-    .every((services) => services.some((pattern) => matches(pattern, service, true)));
+  return restrictions(statement)
+    .filter(([key]) => key === passedTo)
+    .every(([, services]) => services.some((pattern) => matches(pattern, service, true)));
 }
 
 /** Whether a statement passes roles that it names one by one, to services that it names. */
@@ -214,6 +223,24 @@ export const namesAnyone = (statement: PolicyStatement): boolean =>
 /** The account of a principal, an ARN or twelve digits. */
 export const accountOf = (principal: string): string | undefined =>
   /^\d{12}$/.test(principal) ? principal : principal.match(/^arn:[^:]*:[^:]*:[^:]*:(\d{12}):/)?.[1];
+
+/** Whether a value of a condition, or a resource, stands for any account; a bucket has no account in its ARN, and one name in the world. */
+export function ofAnyAccount(value: string): boolean {
+  // A path in an organisation begins with the organisation's id.
+  if (!value.startsWith("arn:")) return hasWildcard(value) && !/^o-[a-z0-9]+\//.test(value);
+  const [, , service, , account = "", resource = ""] = value.split(":");
+  return service === "s3" && account === "" ? /^[*?]/.test(resource) : !/^\d{12}$/.test(account);
+}
+
+/** Whether a condition on one of these keys keeps a statement to accounts, organisations or things that it names. */
+export function limitedBy(statement: PolicyStatement, keys: readonly string[]): boolean {
+  const restricting = restrictingKeys(statement);
+  return keys.some(
+    (key) =>
+      restricting.has(key) &&
+      !Object.values(statement.conditions).some((own) => own[key]?.some(ofAnyAccount)),
+  );
+}
 
 /** Whether a role is CI's: trusted through an identity provider's tokens alone. */
 export function isDeployer(role: Reader): boolean {
