@@ -68,7 +68,11 @@ function conditionHolds(operator: string, key: string, values: readonly string[]
   const negated = name.includes("Not");
   const compare = compares[name.replace("Not", "")];
   if (!compare) throw new Error(`a policy has the condition operator '${operator}', which is not evaluated`);
-  if (given.length === 0) return quantifier === "ForAllValues" || ifExists !== undefined || negated;
+  if (given.length === 0) {
+    // Of no value there is none that differs either.
+    const without = negated && quantifier !== "ForAnyValue";
+    return quantifier === "ForAllValues" || ifExists !== undefined || without;
+  }
   const wanted = values.map((value) => filled(value, request.context)).filter((value) => value !== undefined);
   const one = (each: string): boolean => wanted.some((value) => compare(value, each)) !== negated;
   return quantifier === "ForAllValues" || (negated && quantifier === undefined)
@@ -95,27 +99,40 @@ export function applies(statement: PolicyStatement, request: Request): boolean {
   );
 }
 
-/** Whether a resource's statement names the caller, itself or with its whole account. */
-function speaksTo({ principals }: PolicyStatement, { principalArn, accountArn }: Request): boolean {
-  return (principals.AWS ?? []).some((each) => each === "*" || each === principalArn || each === accountArn);
+/** How a resource's statement names the caller. */
+type Naming = "role" | "account" | "everybody";
+
+/** @throws Error for a kind of principal that is not evaluated: sessions, unique ids, canonical users */
+function namings({ principals }: PolicyStatement, { principalArn, accountArn }: Request): readonly Naming[] {
+  if (principals.CanonicalUser)
+    throw new Error("a resource's policy has a CanonicalUser, which is not evaluated");
+  return (principals.AWS ?? []).flatMap((each): Naming[] => {
+    if (each === "*") return ["everybody"];
+    if (each === principalArn) return ["role"];
+    if (each === accountArn || each === accountArn.split(":")[4]) return ["account"];
+    if (/^\d{12}$|^arn:[^:]+:iam::/.test(each)) return [];
+    throw new Error(`a resource's policy has the principal '${each}', which is not evaluated`);
+  });
 }
 
-/** @throws Error for a policy that names those who are not meant, which none of ours does */
-export function decide(request: Request, { identity, boundary, resource }: Policies): Decision {
-  const has = (statements: readonly PolicyStatement[], effect: PolicyStatement["effect"]): boolean =>
-    statements.some((statement) => statement.effect === effect && applies(statement, request));
-  if (resource?.some(({ notPrincipals }) => Object.keys(notPrincipals).length > 0)) {
+/** @throws Error for a policy that names its callers in a way that none of ours does */
+export function decide(request: Request, { identity, boundary, resource = [] }: Policies): Decision {
+  const has = (given: readonly PolicyStatement[], effect: PolicyStatement["effect"]): boolean =>
+    given.some((statement) => statement.effect === effect && applies(statement, request));
+  if (resource.some(({ notPrincipals }) => Object.keys(notPrincipals).length > 0)) {
     throw new Error("a resource's policy has NotPrincipal, which is not evaluated");
   }
-  const ofResource = (resource ?? []).filter((statement) => speaksTo(statement, request));
-  if ([identity, boundary ?? [], ofResource].some((each) => has(each, "Deny"))) return "ExplicitlyDenied";
-  const byIdentity = has(identity, "Allow") && (boundary === undefined || has(boundary, "Allow"));
-  // A key is nobody's whom its own policy does not let in, the account as a whole or the role.
-  if (request.resource.includes(":kms:"))
-    return byIdentity && has(ofResource, "Allow") ? "Allowed" : "ImplicitlyDenied";
-  const byResource = has(
-    ofResource.filter(({ principals }) => !(principals.AWS ?? []).includes(request.accountArn)),
-    "Allow",
-  );
-  return byIdentity || byResource ? "Allowed" : "ImplicitlyDenied";
+  const named = resource.map((statement) => ({ statement, as: namings(statement, request) }));
+  const to = (...as: readonly Naming[]): readonly PolicyStatement[] =>
+    named.filter((one) => one.as.some((each) => as.includes(each))).map(({ statement }) => statement);
+  if ([identity, boundary ?? [], to("role", "account", "everybody")].some((each) => has(each, "Deny")))
+    return "ExplicitlyDenied";
+  const bounded = boundary === undefined || has(boundary, "Allow");
+  // A key is nobody's whom its own policy does not let in; where that names the account, identity policies decide.
+  const byIdentity =
+    has(identity, "Allow") && (!request.resource.includes(":kms:") || has(to("account"), "Allow"));
+  // What is given to a role's ARN the boundary limits; what is given to everybody, who is a session here, it does not:
+  // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics.html
+  const allowed = ((byIdentity || has(to("role"), "Allow")) && bounded) || has(to("everybody"), "Allow");
+  return allowed ? "Allowed" : "ImplicitlyDenied";
 }

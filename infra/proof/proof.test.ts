@@ -4,7 +4,6 @@
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { runSimulation } from "@cloud-copilot/iam-simulate";
 import { expect } from "chai";
 import { parseDocument } from "../../policies/iam/document.ts";
 import { stackGraph } from "../graph/stack-graph.ts";
@@ -12,6 +11,7 @@ import { root } from "../package/artifacts.ts";
 import { type Call, policiesFor, requestOf, Stack } from "./calls.ts";
 import { decide } from "./evaluate.ts";
 import { jobCalls, readRecording } from "./jobs.ts";
+import { simulated } from "./oracle.ts";
 import { record } from "./recorder/record.ts";
 import {
   actionsOfOthers,
@@ -268,38 +268,15 @@ describe("least privilege of the stack prod", function () {
   });
 
   /** The same decision by an independent implementation. */
-  async function simulated(call: Call): Promise<string> {
-    const { accountId } = stack.graph.place;
-    const request = requestOf(stack, call);
+  async function decidedThere(call: Call): Promise<string> {
     const boundary = stack.named("aws:iam/policy:Policy", `${stack.name}-boundary`);
     const bounded = stack.role(call.role).inputs.permissionsBoundary !== undefined;
     const own = stack.resourcePolicy(call.resource);
-    const result = await runSimulation(
-      {
-        request: {
-          principal: `arn:aws:sts::${accountId}:assumed-role/${stack.name}-${call.role}/session`,
-          action: call.action,
-          resource: { resource: call.resource, accountId },
-          contextVariables: Object.fromEntries(
-            [...request.context].map(([key, values]) => [
-              key,
-              values.length === 1 ? (values[0] ?? "") : [...values],
-            ]),
-          ),
-        },
-        identityPolicies: [...stack.policies(call.role)],
-        serviceControlPolicies: [],
-        resourceControlPolicies: [],
-        ...(own !== undefined && { resourcePolicy: JSON.parse(own) as unknown }),
-        ...(bounded && {
-          permissionBoundaryPolicies: [
-            { name: "boundary", policy: JSON.parse(String(boundary.inputs.policy)) },
-          ],
-        }),
-      },
-      {},
-    );
-    return result.resultType === "error" ? `error: ${JSON.stringify(result.errors)}` : result.overallResult;
+    return simulated(requestOf(stack, call), {
+      identity: stack.policies(call.role),
+      ...(bounded && { boundary: JSON.parse(String(boundary.inputs.policy)) as unknown }),
+      ...(own !== undefined && { resource: JSON.parse(own) as unknown }),
+    });
   }
 
   /** Where the two differ; what the other cannot judge is left out, and is a handful that is named here. */
@@ -310,7 +287,7 @@ describe("least privilege of the stack prod", function () {
       if (Object.keys(call.context).some((key) => /^kms:encryptioncontext:/i.test(key))) continue;
       // It takes no wildcard for a kind of resource, as Lambda's documentation writes it: arn:aws:ec2:…:*/*.
       if (call.action === "ec2:DeleteNetworkInterface") continue;
-      const theirs = await simulated(call);
+      const theirs = await decidedThere(call);
       // IAM's data says that an action takes no such resource: of statements that list actions of several kinds together,
       // and of those for which the documentation of the service has other resources than IAM's.
       const unknown = /no\.resource\.types|must\.use\.wildcard/.test(theirs);
