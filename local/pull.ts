@@ -1,6 +1,6 @@
 /** `npm run pull`: one pull of a partner's REST API into the landing bucket, by the function that runs on a schedule on AWS. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type PullAnswer, pull } from "../functions/partner-pull/pull.ts";
+import { type PullAnswer, pull, pullDefaults } from "../functions/partner-pull/pull.ts";
 import { Ledger } from "../functions/shared/ledger.ts";
 import { DirectoryStore } from "./adapters/directoryStore.ts";
 import { startDynamodb } from "./adapters/dynamodbServer.ts";
@@ -9,17 +9,23 @@ import { buckets, pipelineName, UserError, Workspace } from "./workspace.ts";
 
 /** The dataset that a partner has results of. */
 const dataset = "campaigns";
-/** As the deployed function has them. */
-const begin = "2020-01-01T00:00:00.000Z";
-const overlapMinutes = 10;
 
 /**
  * @param url address of the partner's collection
  * @param token what the partner knows us by
- * @throws PartnerError when a page cannot be had; UserError when another process uses the folder
+ * @throws PartnerError when a page cannot be had; UserError when the address or the token is none, or another process
+ * uses the folder
  */
 export async function pullLocal(out: string, url: string, token: string): Promise<PullAnswer> {
-  if (!URL.canParse(url)) throw new UserError(`--url ${url} is no address`);
+  // "localhost:9000/results" is an address too, of the scheme "localhost:".
+  if (!URL.canParse(url) || !["http:", "https:"].includes(new URL(url).protocol)) {
+    throw new UserError(
+      `--url ${url} is no address of HTTP; write for example https://api.example.com/results`,
+    );
+  }
+  if (token.trim() === "") {
+    throw new UserError("there is no token; set PARTNER_TOKEN to the one by which the partner knows you");
+  }
   const workspace = new Workspace(out);
   const unlock = await workspace.lock();
   try {
@@ -34,8 +40,7 @@ export async function pullLocal(out: string, url: string, token: string): Promis
         store: new DirectoryStore(workspace.lake),
         landing: buckets.landing,
         now: () => new Date(),
-        begin,
-        overlapMinutes,
+        ...pullDefaults,
       });
     } finally {
       await dynamodb.close();

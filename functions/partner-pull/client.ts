@@ -88,10 +88,10 @@ async function readPage(options: ClientOptions, url: URL): Promise<z.infer<typeo
     }
     if (wait > longestWait * 1000) {
       throw new PartnerError(
-        `${url}: ${why}, and it asks to wait ${Math.ceil(wait / 1000)} s; the next schedule tries again`,
+        `${url}: ${why}, and it asks to wait ${Math.ceil(wait / 1000)} s; the next pull reads the same window`,
       );
     }
     if (attempt < attempts) await sleep(wait);
   }
-  throw new PartnerError(`${url}: ${why} ${attempts} times; the next schedule tries again`);
+  throw new PartnerError(`${url}: ${why} ${attempts} times; the next pull reads the same window`);
 }

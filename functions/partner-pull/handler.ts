@@ -2,12 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { awsDeps, lazily, numberFrom, required } from "../shared/context.ts";
 import { loadSourceContracts } from "../shared/contracts.ts";
 import { readSecret } from "../shared/secrets.ts";
-import { type PullAnswer, pull } from "./pull.ts";
+import { type PullAnswer, pull, pullDefaults } from "./pull.ts";
 
 /**
  * Runs on a schedule; its event says nothing. Beside what every handler needs (LEDGER_TABLE, PIPELINE, *_BUCKET):
- * PARTNER_URL, PARTNER_TOKEN_SECRET_ID, PARTNER_DATASET (campaigns), PARTNER_BEGIN (first window's start, ISO 8601),
- * PARTNER_OVERLAP_MINUTES (10).
+ * PARTNER_URL, PARTNER_TOKEN_SECRET_ID, PARTNER_DATASET (campaigns), PARTNER_BEGIN (first window's start, ISO 8601) and
+ * PARTNER_OVERLAP_MINUTES ({@link pullDefaults}).
  */
 export const handler = lazily<unknown, PullAnswer>(() => async () => {
   const { store, ledger, buckets, log, now } = awsDeps();
@@ -26,8 +26,8 @@ export const handler = lazily<unknown, PullAnswer>(() => async () => {
     store,
     landing: buckets.landing,
     now,
-    begin: process.env.PARTNER_BEGIN ?? "2020-01-01T00:00:00.000Z",
-    overlapMinutes: numberFrom("PARTNER_OVERLAP_MINUTES", 10, 0),
+    begin: process.env.PARTNER_BEGIN ?? pullDefaults.begin,
+    overlapMinutes: numberFrom("PARTNER_OVERLAP_MINUTES", pullDefaults.overlapMinutes, 0),
   });
   log.info("pulled", { ...answer });
   return answer;

@@ -26,6 +26,9 @@ export interface PullAnswer {
   readonly object?: string;
 }
 
+/** What a deployment and a laptop have when nothing else is asked for. */
+export const pullDefaults = { begin: "2020-01-01T00:00:00.000Z", overlapMinutes: 10 } as const;
+
 /** The watermark's name in the ledger: the dataset's own belongs to the batch. */
 export const watermarkOf = (contract: Contract): string => `partner#${contract.name}`;
 

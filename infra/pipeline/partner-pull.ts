@@ -2,6 +2,7 @@ import path from "node:path";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Contract } from "../../contracts/contract.ts";
+import { pullDefaults } from "../../functions/partner-pull/pull.ts";
 import { putObjects, readArea, readSecret, useKey } from "../lib/grants.ts";
 import { Arns } from "../lib/place.ts";
 import { type FunctionDefaults, PrivateFunction } from "../lib/private-function.ts";
@@ -99,8 +100,8 @@ export class PartnerPull extends pulumi.ComponentResource {
             PARTNER_URL: args.url,
             PARTNER_TOKEN_SECRET_ID: args.tokenSecretArn,
             PARTNER_DATASET: contract.name,
-            PARTNER_BEGIN: args.begin ?? "2020-01-01T00:00:00.000Z",
-            PARTNER_OVERLAP_MINUTES: pulumi.interpolate`${args.overlapMinutes ?? 10}`,
+            PARTNER_BEGIN: args.begin ?? pullDefaults.begin,
+            PARTNER_OVERLAP_MINUTES: pulumi.interpolate`${args.overlapMinutes ?? pullDefaults.overlapMinutes}`,
           },
           policies: {
             lake: [
