@@ -1,6 +1,5 @@
 /** `npm run fraud:train`: trains a fraud model on the lake of a laptop, by the job that EMR Serverless runs. */
 import { readFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import path from "node:path";
 import { z } from "zod";
 import { DirectoryStore } from "./adapters/directoryStore.ts";
@@ -19,8 +18,11 @@ export interface TrainOptions {
 
 const labelPrefix = "fraud-labels/";
 const transactions = "staging.lake.transactions";
-/** Two suffice to train as a cluster does; a model depends on their number, so it is not that of the machine's cores. */
-const mostWorkers = 2;
+/**
+ * Two suffice to train as a cluster does; a model depends on their number, so it is not that of the machine's cores. Where
+ * Spark has a single core the job trains with one, and says so in the model's description.
+ */
+const workers = 2;
 
 /** What the job leaves in the run's folder: the description of the model. */
 const description = z.object({
@@ -86,7 +88,6 @@ export async function train({ out, seed, labels, sampleLabels }: TrainOptions): 
       process.stdout.write(`${count} made-up reports of frauds: ${prefix}sample.csv\n`);
     }
     const run = `train-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`;
-    const workers = Math.min(mostWorkers, availableParallelism());
     const asked = { "--batch-id": run, "--seed": String(seed), "--workers": String(workers) };
     const given = { ...defaultArguments(sources), ...asked };
     await spark.runJob("fraud_train", Object.entries(given).flat());

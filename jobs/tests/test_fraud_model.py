@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -25,11 +26,14 @@ from securecart.fraud.model import (
     Calibration,
     Model,
     OtherFeaturesError,
+    await_slots,
     calibrate,
     class_counts,
     fit,
     frame_of,
     from_json,
+    room_for,
+    slots_of,
     to_json,
     with_margins,
     workers_for,
@@ -117,10 +121,51 @@ def test_workers_are_as_many_as_the_rows_are_worth(rows: int, most: int, workers
 
 
 def test_more_workers_than_tasks_at_once_are_refused_before_they_wait_for_each_other(featured: DataFrame) -> None:
-    with pytest.raises(
-        JobError, match=r"training with 999 workers needs as many tasks .* local\[\*\] runs \d+: .*--workers"
-    ):
+    with pytest.raises(JobError, match=r"training with 999 workers needs .* runs \d+ after 0 seconds: .*--workers"):
         fit(featured, 0, workers=999)
+
+
+def test_a_laptop_trains_with_as_many_workers_as_it_runs_tasks_and_says_how_many(
+    featured: DataFrame, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(model, "ROWS_PER_WORKER", 1)
+    monkeypatch.setattr(model, "slots_of", lambda _: 1)
+    assert train(featured, LAST, 0, Review(), workers=2).about["workers"] == 1
+    assert "1 worker(s) train instead of 2" in caplog.text
+    assert re.findall(r"Running xgboost-\S+ on (\d+) workers", caplog.text) == ["1"]
+
+
+def test_a_cluster_is_asked_for_all_workers_whose_executors_may_still_come(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert room_for(spark, 999) == slots_of(spark) < 999
+    assert room_for(spark, 1) == 1
+    monkeypatch.setattr(model, "is_local", lambda _: False)
+    assert room_for(spark, 999) == 999
+
+
+def test_executors_that_arrive_at_the_second_look_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = iter([4, 12])
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    await_slots(12, lambda: next(slots), 300)
+    assert slept == [1]
+    assert list(slots) == []
+
+
+def test_executors_that_never_arrive_end_the_wait_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that sleeping alone moves on."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    with pytest.raises(
+        JobError,
+        match="training with 12 workers needs as many tasks at once, and Spark runs 8 after 300 seconds: "
+        "ask for fewer with --workers, or give Spark more executors or cores",
+    ):
+        await_slots(12, lambda: 8, 300)
+    assert clock == [300.0]
 
 
 @pytest.mark.parametrize("only", [0, 1])

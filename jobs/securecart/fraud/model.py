@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from securecart.errors import JobError
 from securecart.fraud.features import FEATURES
 
 Array = npt.NDArray[np.float64]
+log = logging.getLogger(__name__)
 
 #: What was tried beside them, on days before the reported ones: docs/decisions/fraud.md.
 SETTINGS: dict[str, Any] = {
@@ -89,23 +91,42 @@ def workers_for(rows: int, most: int) -> int:
     return max(1, min(most, rows // ROWS_PER_WORKER))
 
 
-def await_slots(spark: SparkSession, workers: int) -> None:
+def is_local(spark: SparkSession) -> bool:
+    """Whether Spark runs in this process alone, so that what tasks can run at once is fixed."""
+    return (spark.sparkContext.master or "").startswith("local")
+
+
+def slots_of(spark: SparkSession) -> int:
+    """Tasks that can run at once now. On a cluster executors may still be to come."""
+    scala: Any = spark.sparkContext._jsc.sc()
+    return int(scala.maxNumConcurrentTasks(scala.resourceProfileManager().resourceProfileFromId(0)))
+
+
+def room_for(spark: SparkSession, workers: int) -> int:
+    """So many workers, or on a laptop as many as it runs tasks at once, which may be fewer than it has cores."""
+    if not is_local(spark) or (slots := slots_of(spark)) >= workers:
+        return workers
+    log.info("%d worker(s) train instead of %d: this machine runs no more tasks at once", slots, workers)
+    return slots
+
+
+def await_slots(workers: int, slots: Callable[[], int], timeout_seconds: float) -> None:
     """Returns when ``workers`` tasks can run at once, as those of xgboost have to: each waits for all others.
 
     Spark itself would ask again and again for ten minutes before it gives up.
 
+    Args:
+        slots: how many can at the moment; asked every second.
+
     Raises:
-        JobError: when there are not as many, at once on a laptop, on a cluster after `SLOTS_TIMEOUT_SECONDS`.
+        JobError: when there are not as many after ``timeout_seconds``.
     """
-    context: Any = spark.sparkContext
-    scala = context._jsc.sc()
-    profile = scala.resourceProfileManager().resourceProfileFromId(0)
-    end = time.monotonic() + (0 if context.master.startswith("local") else SLOTS_TIMEOUT_SECONDS)
-    while (slots := scala.maxNumConcurrentTasks(profile)) < workers:
+    end = time.monotonic() + timeout_seconds
+    while (found := slots()) < workers:
         if time.monotonic() >= end:
             raise JobError(
-                f"training with {workers} workers needs as many tasks at once, and {context.master} runs {slots}: "
-                "ask for fewer with --workers, or give Spark more executors or cores"
+                f"training with {workers} workers needs as many tasks at once, and Spark runs {found} after "
+                f"{timeout_seconds:.0f} seconds: ask for fewer with --workers, or give Spark more executors or cores"
             )
         time.sleep(1)
 
@@ -122,7 +143,8 @@ def fit(labelled: DataFrame, seed: int, workers: int = 1) -> xgboost.Booster:
     Raises:
         JobError: when one class is missing, or fewer than ``workers`` tasks can run at once.
     """
-    await_slots(labelled.sparkSession, workers)
+    spark = labelled.sparkSession
+    await_slots(workers, lambda: slots_of(spark), 0 if is_local(spark) else SLOTS_TIMEOUT_SECONDS)
     genuine, frauds = class_counts(labelled)
     # A fixed order of rows within fixed partitions, whose numbers are the workers' ranks.
     rows = labelled.select("transaction_id", F.col("fraud").cast("double").alias("label"), *FEATURES)

@@ -23,6 +23,7 @@ from securecart.fraud.model import (
     class_counts,
     code_version,
     fit,
+    room_for,
     with_margins,
     workers_for,
 )
@@ -84,7 +85,8 @@ def train(
 
     Args:
         features: of `features.features`, stored or cached; rows without a label are left out.
-        workers: how many train at once, at most; few rows need fewer (`workers_for`).
+        workers: how many train at once, at most; few rows need fewer (`workers_for`), a laptop may have room for
+            fewer (`room_for`). The model's description says how many did.
 
     Raises:
         JobError: when a part lacks a class, or the cluster has no room for the workers.
@@ -96,7 +98,7 @@ def train(
     held = labelled.where(F.col("day") >= F.lit(held_from))
     genuine, frauds = class_counts(past)
     class_counts(held)
-    workers = workers_for(genuine + frauds, workers)
+    workers = room_for(features.sparkSession, workers_for(genuine + frauds, workers))
     booster = fit(past, seed, workers)
     margins = with_margins(held, booster, ("transaction_id", "day", "customer_id", "amount", "fraud")).localCheckpoint()
     calibration = calibrate(margins)
