@@ -1,4 +1,5 @@
 /** `npm run api`: POST /events on this machine, with the deployed model and mapping template; `npm start` reads what came. */
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { requestModel } from "../functions/api-ingestion/model.ts";
@@ -6,33 +7,50 @@ import { type PutRecord, startIngestionApi } from "./adapters/ingestionApi.ts";
 import { apiEvents } from "./apiLogs.ts";
 import { putRecords } from "./clickstream.ts";
 import { contractsOf } from "./deployment.ts";
-import { isErrno, UserError, Workspace } from "./workspace.ts";
+import { isErrno, messageOf, UserError, Workspace } from "./workspace.ts";
 
 const template = path.resolve(import.meta.dirname, "../functions/api-ingestion/put-record.vtl");
-/** Of its own, so that its sequence numbers are no other writer's. */
-const shard = "shardId-000000009999";
 const key = "local";
 
-/** Puts records into the local stream, each as it comes. Sequence numbers grow with the clock, also over restarts. */
-function recordWriter(workspace: Workspace): (record: PutRecord) => Promise<void> {
-  let last = 0n;
-  return async ({ Data, PartitionKey }) => {
-    const now = Date.now();
-    const next = BigInt(now) * 1_000_000n;
-    last = next > last ? next : last + 1n;
+/**
+ * Puts records into the local stream, one after the other: `npm start`, which may read at any moment, goes on after the
+ * last sequence number that it saw of a shard. Each writer therefore has a shard of its own, too, so that neither another
+ * process nor the clock can put one behind it.
+ * @param put writes a file of the stream
+ * @returns how to put a record; its answer is the sequence number, once the record can be read
+ */
+function recordWriter(workspace: Workspace, put: typeof putRecords): (record: PutRecord) => Promise<string> {
+  const shard = `shardId-api-${Date.now()}-${randomUUID()}`;
+  let last = 0;
+  let before: Promise<unknown> = Promise.resolve();
+
+  async function write({ Data, PartitionKey }: PutRecord): Promise<string> {
+    last += 1;
+    const sequence = String(last).padStart(20, "0"); // files are read in the order of their names
     const record = {
       ShardId: shard,
-      SequenceNumber: String(last),
-      ApproximateArrivalTimestamp: now / 1000,
+      SequenceNumber: sequence,
+      ApproximateArrivalTimestamp: Date.now() / 1000,
       PartitionKey,
       Data,
     };
-    await putRecords(workspace, apiEvents, `api-${last}`, `${JSON.stringify(record)}\n`);
+    await put(workspace, apiEvents, `${shard}-${sequence}`, `${JSON.stringify(record)}\n`);
+    return sequence;
+  }
+
+  return (record) => {
+    const written = before.then(() => write(record));
+    before = written.catch(() => undefined); // its own caller is told, and the next may come
+    return written;
   };
 }
 
-/** Serves until it is told to stop. @returns its address, once it listens */
-export async function openApi(out: string, port: number): Promise<{ url: string; close(): Promise<void> }> {
+/** Serves until it is told to stop. @param put writes a file of the stream. @returns its address, once it listens */
+export async function openApi(
+  out: string,
+  port: number,
+  put = putRecords,
+): Promise<{ url: string; close(): Promise<void> }> {
   const contract = (await contractsOf(undefined)).contracts.find(({ name }) => name === apiEvents);
   if (!contract) throw new Error(`there is no contract '${apiEvents}'`);
   return startIngestionApi({
@@ -40,7 +58,10 @@ export async function openApi(out: string, port: number): Promise<{ url: string;
     template: await readFile(template, "utf8"),
     stream: apiEvents,
     keys: new Set([key]),
-    put: recordWriter(new Workspace(out)),
+    put: recordWriter(new Workspace(out), put),
+    onFault: (error) => {
+      process.stderr.write(`an event was not taken: ${messageOf(error)}\n`);
+    },
     port,
   });
 }

@@ -3,7 +3,7 @@ import path from "node:path";
 import { expect } from "chai";
 import { contractsDir } from "../../contracts/bundle.ts";
 import { loadContract } from "../../contracts/contract.ts";
-import { type PutRecord, startIngestionApi } from "../../local/adapters/ingestionApi.ts";
+import { ingestion, type PutRecord, startIngestionApi } from "../../local/adapters/ingestionApi.ts";
 import { renderTemplate } from "../../local/adapters/mappingTemplate.ts";
 import { ApiLogsBench, arrival } from "../testing/apiLogs.ts";
 import { streamRecord } from "../testing/kinesis.ts";
@@ -24,7 +24,8 @@ describe("API as a source", () => {
   const records: PutRecord[] = [];
   let api: Awaited<ReturnType<typeof startIngestionApi>>;
   let template: string;
-  let throttled: Error | undefined;
+  let failure: Error | undefined;
+  let faults: unknown[] = [];
 
   before(async () => {
     const contract = await loadContract(path.join(contractsDir, "api_events.yaml"));
@@ -35,15 +36,18 @@ describe("API as a source", () => {
       stream: "api-events",
       keys: new Set(["k"]),
       put: async (record) => {
-        if (throttled) throw throttled;
+        if (failure) throw failure;
         records.push(record);
+        return String(records.length);
       },
+      onFault: (error) => faults.push(error),
     });
   });
   after(() => api.close());
   beforeEach(() => {
     records.length = 0;
-    throttled = undefined;
+    failure = undefined;
+    faults = [];
   });
 
   const post = async (body: string, key = "k") => {
@@ -52,7 +56,10 @@ describe("API as a source", () => {
   };
 
   it("puts a valid event on the stream as it came, whatever is in it, and the stream's function reads it", async () => {
-    expect((await post(JSON.stringify(event, null, 2))).status).to.equal(200);
+    expect(await post(JSON.stringify(event, null, 2))).to.deep.equal({
+      status: 200,
+      body: '{"sequenceNumber":"1"}',
+    });
     const [record] = records;
     const data = Buffer.from(record?.Data ?? "", "base64").toString("utf8");
     expect(JSON.parse(data)).to.deep.equal(event);
@@ -92,23 +99,47 @@ describe("API as a source", () => {
     });
   }
 
-  it("refuses what is no JSON, and who has no key; says when the stream is throttled", async () => {
+  it("refuses what is no JSON, and who has no key", async () => {
     expect((await post("{half")).status).to.equal(400);
     expect((await post(JSON.stringify(event), "other")).status).to.equal(403);
-    throttled = Object.assign(new Error("Rate exceeded for shard"), {
-      name: "ProvisionedThroughputExceededException",
-    });
-    expect(await post(JSON.stringify(event))).to.deep.equal({
-      status: 429,
-      body: '{"message":"ProvisionedThroughputExceededException: Rate exceeded for shard"}',
-    });
-    throttled = new Error("no right to put");
-    expect((await post(JSON.stringify(event))).status).to.equal(500);
     expect(records).to.deep.equal([]);
-    // The caller sends it again, and it is there once.
-    throttled = undefined;
-    expect((await post(JSON.stringify(event))).status).to.equal(200);
-    expect(records).to.have.length(1);
+  });
+
+  for (const [name, status, said] of [
+    ["ProvisionedThroughputExceededException", 429, "More events came than the stream takes at once"],
+    ["AccessDeniedException", 500, "not the caller's fault"],
+    ["InternalFailureException", 503, "not available; try again later"],
+  ] as const) {
+    it(`answers ${status} to ${name}, and keeps to itself why`, async () => {
+      failure = Object.assign(new Error("shard 17 of account 111122223333"), { name });
+      const answer = await post(JSON.stringify(event));
+      expect(answer.status).to.equal(status);
+      expect(answer.body).to.contain(said).and.not.contain("17");
+      expect(faults).to.deep.equal([failure]);
+      // The caller sends it again, and it is there once.
+      failure = undefined;
+      expect((await post(JSON.stringify(event))).status).to.equal(200);
+      expect(records).to.have.length(1);
+    });
+  }
+
+  it("takes a mebibyte of data, as Kinesis does, and answers 413 to a byte more", async () => {
+    const contract = await loadContract(path.join(contractsDir, "api_events.yaml"));
+    const model = { ...requestModel(contract), properties: { text: { type: "string" } }, required: [] };
+    const answer = ingestion({
+      model,
+      template,
+      stream: "s",
+      keys: new Set(["k"]),
+      put: async () => "1",
+      onFault: (error) => faults.push(error),
+    });
+    const room = (1 << 20) - JSON.stringify({ text: "" }).length;
+    expect((await answer(JSON.stringify({ text: "x".repeat(room) }), "k")).status).to.equal(200);
+    expect(await answer(JSON.stringify({ text: "x".repeat(room + 1) }), "k")).to.deep.equal({
+      status: 413,
+      body: { message: "The event is larger than the 1 MB that the stream takes" },
+    });
   });
 
   it("throttles", async () => {
@@ -118,7 +149,8 @@ describe("API as a source", () => {
       template,
       stream: "s",
       keys: new Set(["k"]),
-      put: async () => {},
+      put: async () => "1",
+      onFault: (error) => faults.push(error),
       throttle: { rate: 0.001, burst: 2 },
     });
     const statuses: number[] = [];

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { refusals } from "../../functions/api-ingestion/refusals.ts";
 import { useKey } from "../lib/grants.ts";
 import { policyDocument, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
@@ -57,26 +58,29 @@ const accessLogFormat = JSON.stringify({
   error: "$context.error.message",
 });
 
+const { throttled, tooLarge, fault, unavailable } = refusals;
+const bodyOf = ({ message }: { readonly message: string }): string => JSON.stringify({ message });
+
 /**
  * What Kinesis refuses, it refuses with 400: which of its errors it is, only the body says. The caller may try again
  * (429) or has to send less (413); anything else, a missing right for one, is a fault here and counts as one.
  */
 const refused = `#set($error = $input.path('$.__type').toString())
 #if($error.contains("ProvisionedThroughputExceeded"))
-#set($context.responseOverride.status = 429)
-{"message":"More events came than the stream takes at once; try again later"}
+#set($context.responseOverride.status = ${throttled.status})
+${bodyOf(throttled)}
 #elseif($error.contains("ValidationException") && $input.path('$.message').toString().contains("'data'"))
-#set($context.responseOverride.status = 413)
-{"message":"The event is larger than the 1 MB that the stream takes"}
+#set($context.responseOverride.status = ${tooLarge.status})
+${bodyOf(tooLarge)}
 #else
-{"message":"The stream did not take the event; it is not the caller's fault"}
+${bodyOf(fault)}
 #end`;
 
 /** Answers by the status that Kinesis gives: pattern, our status, and the body. */
 const answers = [
   { status: "200", body: '{"sequenceNumber":"$input.path(\'$.SequenceNumber\')"}' },
-  { status: "500", pattern: "4\\d{2}", body: refused },
-  { status: "503", pattern: "5\\d{2}", body: '{"message":"The stream is not available; try again later"}' },
+  { status: String(fault.status), pattern: "4\\d{2}", body: refused },
+  { status: String(unavailable.status), pattern: "5\\d{2}", body: bodyOf(unavailable) },
 ];
 
 /**

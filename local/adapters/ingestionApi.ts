@@ -1,4 +1,4 @@
-/** API Gateway's POST /events on this machine: the same model and mapping template, in front of a local stream. */
+/** API Gateway's POST /events on this machine: the same model, mapping template and answers, in front of a local stream. */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { Ajv } from "ajv";
 import { z } from "zod";
 import type { RequestModel } from "../../functions/api-ingestion/model.ts";
+import { refusals } from "../../functions/api-ingestion/refusals.ts";
 import { renderTemplate } from "./mappingTemplate.ts";
 
 /** Kinesis PutRecord, as the template gives it. */
@@ -21,8 +22,10 @@ export interface IngestionOptions {
   /** The mapping template's text. */
   readonly template: string;
   readonly stream: string;
-  /** Takes the record. @throws Error of Kinesis, which the caller is told with status 500, or 429 when it is throttled */
-  readonly put: (record: PutRecord) => Promise<void>;
+  /** Takes the record. @returns its sequence number. @throws Error named as Kinesis names its own, or of this machine */
+  readonly put: (record: PutRecord) => Promise<string>;
+  /** Is told what the caller is not: why the stream did not take an event. */
+  readonly onFault: (error: unknown) => void;
   /** Stands for the authorisation by IAM: the keys that may post. */
   readonly keys: ReadonlySet<string>;
   /** Port of the loopback interface. @default any that is free */
@@ -33,14 +36,34 @@ export interface IngestionOptions {
 
 /** What API Gateway allows for a body. */
 const mostBytes = 10 << 20;
+/** What Kinesis allows for a record's data, before it is base64. */
+const mostDataBytes = 1 << 20;
 
 export interface Answer {
   readonly status: number;
   readonly body: object;
 }
 
+const refusal = ({ status, message }: (typeof refusals)[keyof typeof refusals]): Answer => ({
+  status,
+  body: { message },
+});
+
+/** Kinesis' errors of status 5xx, for which a disk of this machine stands too. Whatever else it refuses, it refuses with 400. */
+function isUnavailable(error: unknown): boolean {
+  return (
+    error instanceof Error && (/^(InternalFailure|ServiceUnavailable)/.test(error.name) || "code" in error)
+  );
+}
+
+function refusalFor(error: unknown): Answer {
+  if (isUnavailable(error)) return refusal(refusals.unavailable);
+  const throttled = error instanceof Error && error.name.includes("ProvisionedThroughputExceeded");
+  return refusal(throttled ? refusals.throttled : refusals.fault);
+}
+
 /** The method without its transport: authorised, throttled, validated, mapped. */
-export function ingestion({ model, template, stream, put, keys, throttle }: IngestionOptions) {
+export function ingestion({ model, template, stream, put, onFault, keys, throttle }: IngestionOptions) {
   const { $schema: _, ...schema } = model; // draft 4 and what Ajv knows agree in every keyword that is used
   const validate = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(schema);
   let tokens = throttle?.burst ?? 0;
@@ -75,13 +98,13 @@ export function ingestion({ model, template, stream, put, keys, throttle }: Inge
       stageVariables: { stream },
     });
     try {
-      await put(putRecord.parse(JSON.parse(mapped)));
+      const record = putRecord.parse(JSON.parse(mapped));
+      if (Buffer.byteLength(record.Data, "base64") > mostDataBytes) return refusal(refusals.tooLarge);
+      return { status: 200, body: { sequenceNumber: await put(record) } };
     } catch (error) {
-      const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-      // As the deployed API's answers have it (infra/pipeline/rest-api.ts).
-      return { status: why.includes("ProvisionedThroughputExceeded") ? 429 : 500, body: { message: why } };
+      onFault(error);
+      return refusalFor(error);
     }
-    return { status: 200, body: {} };
   };
 }
 
