@@ -1,8 +1,11 @@
 /** What the command line answers to what it cannot work with: what, where, what to do, and a non-zero exit. */
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { expect } from "chai";
-import { command, type Exit, temporaryFolder } from "./testing/harness.ts";
+import { background, command, type Exit, temporaryFolder } from "./testing/harness.ts";
 
 const contract = path.resolve(import.meta.dirname, "../examples/superstore/superstore.yaml");
 
@@ -81,5 +84,31 @@ describe("the command line refuses before anything starts", function () {
       "nowhere.json",
       "JSON",
     );
+  });
+
+  it("a port of the API that is none, or is taken", async () => {
+    for (const port of ["70000", "8080.5", "http"]) {
+      expectRefusal(command("api", ...out(), "--port", port), `--port ${port}`, "0", "65535");
+    }
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    try {
+      const { port } = server.address() as AddressInfo;
+      expectRefusal(command("api", ...out(), "--port", `${port}`), `port ${port} is taken`, "--port names");
+    } finally {
+      server.close();
+    }
+  });
+
+  it("a pull without address or token, or by what is no HTTP", async () => {
+    const pull = (token: string | undefined, ...args: string[]): Promise<Exit> =>
+      background(["pull", ...out(), ...args], { PARTNER_TOKEN: token }).exit;
+    expectRefusal(await pull("t"), "--url", "PARTNER_TOKEN");
+    for (const token of [undefined, "", " "]) {
+      expectRefusal(await pull(token, "--url", "http://127.0.0.1:9/results"), "set PARTNER_TOKEN");
+    }
+    for (const url of ["localhost:9000/results", "results", "file:///results"]) {
+      expectRefusal(await pull("t", "--url", url), `--url ${url}`, "https://api.example.com/results");
+    }
   });
 });

@@ -35,6 +35,13 @@ function number(name: string, text: string, least: number): number {
   throw new UserError(`--${name} ${text} is not a number of at least ${least}`);
 }
 
+/** 0 is any port that is free. */
+function portOf(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new UserError(`--port ${text} is no port; it is a whole number from 0 (any that is free) to 65535`);
+}
+
 async function inputFrom(values: {
   backfill?: string | undefined;
   event?: string | undefined;
@@ -115,19 +122,22 @@ async function runStream(args: string[]): Promise<number> {
 async function runApi(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { out, port: { type: "string", default: "8080" } } });
   const { serveApi } = await import("./api.ts");
-  return serveApi(values.out, number("port", values.port, 0));
+  return serveApi(values.out, portOf(values.port));
 }
 
 async function runPull(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { out, url: { type: "string" } } });
-  const token = process.env.PARTNER_TOKEN;
-  if (values.url === undefined || token === undefined) {
+  if (values.url === undefined) {
     throw new UserError(
-      "pull needs --url, the address of the partner's results, and its token in PARTNER_TOKEN",
+      "pull needs --url, the address of the partner's results, and the token by which the partner knows you in PARTNER_TOKEN",
     );
   }
   const { pullLocal } = await import("./pull.ts");
-  const { from, to, records, object } = await pullLocal(values.out, values.url, token);
+  const { from, to, records, object } = await pullLocal(
+    values.out,
+    values.url,
+    process.env.PARTNER_TOKEN ?? "",
+  );
   const where = object === undefined ? "" : `, in ${object}; npm start reads it`;
   process.stdout.write(`${records} results changed from ${from} to ${to}${where}\n`);
   return 0;
