@@ -135,7 +135,7 @@ def fit(labelled: DataFrame, seed: int, workers: int = 1) -> xgboost.Booster:
     """Trains on labelled feature rows; the same rows, seed and number of workers give the same model.
 
     Each worker has the rows of its partition, and after each level of a tree all of them add up their histograms. The
-    sums are of floats, so with another number of workers a model is another one, as good as the first.
+    sums are of floats, so with another number of workers a model is another one.
 
     Frauds are rare: they weigh as many times more as the square root of the classes' ratio. The full ratio costs
     precision at the top of the list, which is what reviewers see.
