@@ -9,8 +9,10 @@ import { counts, documentOf, recordedCalls, tableOf } from "./table.ts";
 const stack = new Stack(await stackGraph("prod"));
 const rows = tableOf(stack, await recordedCalls(stack));
 writeFileSync(path.join(root, "docs/least-privilege.md"), documentOf(rows));
-const { parts, exercised, byServices, open } = counts(rows);
-process.stdout.write(`${parts} parts: ${exercised} exercised, ${byServices} by services, ${open} nobody's\n`);
+const { parts, exercised, byServices, byDeployment, open } = counts(rows);
+process.stdout.write(
+  `${parts} parts: ${exercised} exercised, ${byServices} by services, ${byDeployment} for deployment, ${open} nobody's\n`,
+);
 for (const { part, exercised: calls, reason } of rows) {
   if (calls > 0 || reason) continue;
   const { role, sid, action, resource, picked = "" } = part;

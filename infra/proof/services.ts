@@ -326,21 +326,22 @@ function networkOfJob(calls: Calls, role: string, connections: readonly string[]
 
 /**
  * Calls that Iceberg's Glue catalog makes beside those whose files are recorded: a Hadoop catalog, which serves on a
- * laptop, has folders in the place of databases and tables.
+ * laptop, has folders in the place of databases and tables. They go with every table that a job is recorded to load.
  */
-function catalogCalls(calls: Calls): void {
+function catalogCalls(calls: Calls, recorded: readonly Call[]): void {
   const { stack } = calls;
-  for (const role of stack.roles) {
+  // A function looks tables up without Iceberg, and asks for nothing else.
+  const glueRoles = stack.ofType("aws:glue/job:Job").map(({ inputs }) => roleOf(stack, inputs.roleArn));
+  for (const role of [...glueRoles, ...emrRoles]) {
     for (const zone of ["staging", "curated"]) {
       const database = `${stack.name.replaceAll("-", "_")}_${zone}`;
-      const reads = stack
-        .statements(role)
-        .some(
-          ({ actions, resources }) =>
-            actions.includes("glue:GetTables") &&
-            resources.some((each) => each.endsWith(`database/${database}`)),
-        );
-      if (!reads) continue;
+      const loads = recorded.some(
+        (call) =>
+          call.role === role &&
+          call.action === "glue:GetTable" &&
+          call.resource === stack.arn("glue", `database/${database}`),
+      );
+      if (!loads) continue;
       const look = calls.of(
         role,
         "Iceberg's Glue catalog looks databases and tables up; on a laptop they are folders",
@@ -357,6 +358,9 @@ function catalogCalls(calls: Calls): void {
   }
 }
 
+/** Roles of the jobs that run on EMR Serverless, which no resource of the stack names. */
+const emrRoles = ["fraud-score", "fraud-train"];
+
 /** EMR Serverless, around each job that runs there. */
 function emrCalls(calls: Calls): void {
   const { stack } = calls;
@@ -370,7 +374,7 @@ function emrCalls(calls: Calls): void {
   const { logGroupName, encryptionKeyArn } =
     application.monitoringConfiguration.cloudwatchLoggingConfiguration;
   const group = stack.arn("logs", `log-group:${logGroupName}`);
-  for (const role of ["fraud-score", "fraud-train"]) {
+  for (const role of emrRoles) {
     const log = calls.of(
       role,
       "EMR Serverless writes the job's log, which is encrypted",
@@ -606,13 +610,13 @@ function singleCalls(calls: Calls): void {
   );
 }
 
-/** Every call that a service makes with a role of the stack. */
-export function serviceCalls(stack: Stack): readonly ServiceCall[] {
+/** Every call that a service makes with a role of the stack. @param recorded calls of handlers, workflow and jobs, some of which bring others with them */
+export function serviceCalls(stack: Stack, recorded: readonly Call[]): readonly ServiceCall[] {
   const calls = new Calls(stack);
   lambdaCalls(calls);
   mappingCalls(calls);
   glueCalls(calls);
-  catalogCalls(calls);
+  catalogCalls(calls, recorded);
   emrCalls(calls);
   triggerCalls(calls);
   singleCalls(calls);

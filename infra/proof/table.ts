@@ -29,7 +29,7 @@ export async function recordedCalls(stack: Stack): Promise<readonly Call[]> {
 export function tableOf(stack: Stack, calls: readonly Call[]): readonly Row[] {
   const asked = (made: readonly Call[], role: string) =>
     made.filter((call) => call.role === role).map((call) => ({ call, request: requestOf(stack, call) }));
-  const expected = serviceCalls(stack);
+  const expected = serviceCalls(stack, calls);
   return stack.roles.flatMap((role) => {
     const recorded = asked(calls, role);
     const byServices = asked(expected, role);
@@ -61,22 +61,25 @@ function actionsOf(rows: readonly Row[]): string {
   return short.length === 0 ? actions : `${actions} (${short.join(", ")})`;
 }
 
-/** How many parts have which outcome. */
+/** How many parts have which outcome. What is for deployment has no call of its own, neither recorded nor derived. */
 export function counts(rows: readonly Row[]): {
   readonly parts: number;
   readonly exercised: number;
   readonly byServices: number;
+  readonly byDeployment: number;
   readonly open: number;
 } {
   const exercised = rows.filter((row) => row.exercised > 0).length;
+  const byDeployment = rows.filter(({ reason }) => reason === deployment).length;
   const open = rows.filter((row) => row.exercised === 0 && !row.reason).length;
-  return { parts: rows.length, exercised, byServices: rows.length - exercised - open, open };
+  const byServices = rows.length - exercised - byDeployment - open;
+  return { parts: rows.length, exercised, byServices, byDeployment, open };
 }
 
 /** docs/least-privilege.md. */
 export function documentOf(rows: readonly Row[]): string {
   const roles = [...new Set(rows.map(({ part }) => part.role))];
-  const { parts, exercised, byServices } = counts(rows);
+  const { parts, exercised, byServices, byDeployment } = counts(rows);
   const lines = [
     "# Least privilege, role by role",
     "",
@@ -85,13 +88,18 @@ export function documentOf(rows: readonly Row[]): string {
     "*exercised* when a recorded call of a handler, of the workflow or of a job makes use of it, conditions included.",
     "Otherwise the call is one that AWS' service makes with the role, as the linked documentation says; it is derived from",
     "how the stack configures that service, and evaluated like a recorded one. Calls are recorded on this machine, not on AWS.",
+    "The role that deploys is Pulumi's: that it needs each of its parts is not shown; what it must not do is tested.",
     "",
-    `${parts} parts of ${roles.length} roles: ${exercised} exercised, ${byServices} by services.`,
+    `${parts} parts of ${roles.length} roles: ${exercised} exercised, ${byServices} by services, ${byDeployment} for deployment, which nothing here exercises.`,
   ];
   for (const role of roles) {
     const own = rows.filter(({ part }) => part.role === role);
     const of = counts(own);
-    lines.push("", `## ${role}`, "", `${of.exercised} exercised, ${of.byServices} by services.`, "");
+    const summary =
+      of.byDeployment > 0
+        ? `${of.byDeployment} for deployment, which nothing here exercises.`
+        : `${of.exercised} exercised, ${of.byServices} by services.`;
+    lines.push("", `## ${role}`, "", summary, "");
     lines.push("| statement | actions | parts | |", "| --- | --- | --- | --- |");
     const groups = new Map<string, Group>();
     for (const row of own) {
