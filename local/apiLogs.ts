@@ -123,29 +123,53 @@ export async function composeApiLogs(
   });
 }
 
-/** Records of the stream that were not read yet, by shard and in their order. */
-async function newRecords(
-  { lake }: Workspace,
+/** Names of the stream's files. */
+async function streamFiles({ lake }: Workspace): Promise<string[]> {
+  const names = await readdir(path.join(lake, buckets.landing, "streams", apiEvents)).catch(
+    (error: unknown) => {
+      if (isErrno(error, "ENOENT")) return [];
+      throw error;
+    },
+  );
+  return names.filter((name) => name.endsWith(".jsonl"));
+}
+
+/**
+ * Records of the stream that were not read yet, by shard and in their order.
+ *
+ * A folder is not listed at one moment: of two files that land meanwhile, the later may be seen alone, and whoever reads
+ * on after it never sees the earlier. So it is listed twice. The second listing has all that landed before anything in
+ * the first; a shard's records after that are left to the next run.
+ */
+export async function newRecords(
+  workspace: Workspace,
   sequences: Checkpoint["sequences"],
+  list = streamFiles,
 ): Promise<Map<string, KinesisStreamRecord[]>> {
-  const folder = path.join(lake, buckets.landing, "streams", apiEvents);
-  const files = await readdir(folder).catch((error: unknown) => {
-    if (isErrno(error, "ENOENT")) return [];
-    throw error;
-  });
-  const shards = new Map<string, KinesisStreamRecord[]>();
-  for (const file of files.filter((name) => name.endsWith(".jsonl")).sort()) {
+  const landed = new Set(await list(workspace));
+  const folder = path.join(workspace.lake, buckets.landing, "streams", apiEvents);
+  const shards = new Map<string, { landed: boolean; record: KinesisStreamRecord }[]>();
+  for (const file of (await list(workspace)).sort()) {
     const lines = (await readFile(path.join(folder, file), "utf8")).split("\n");
     for (const line of lines.filter((text) => text !== "")) {
       const record = recordSchema.parse(JSON.parse(line));
       const read = sequences[record.ShardId];
       if (read !== undefined && !isAfter(record.SequenceNumber, read)) continue;
       const shard = shards.get(record.ShardId) ?? [];
-      shard.push(kinesisRecord(record));
+      shard.push({ landed: landed.has(file), record: kinesisRecord(record) });
       shards.set(record.ShardId, shard);
     }
   }
-  return shards;
+  const found = new Map<string, KinesisStreamRecord[]>();
+  for (const [shard, records] of shards) {
+    const kept = records.slice(0, records.findLastIndex((one) => one.landed) + 1);
+    if (kept.length > 0)
+      found.set(
+        shard,
+        kept.map(({ record }) => record),
+      );
+  }
+  return found;
 }
 
 /** A record as Lambda's mapping gives it to a function. */

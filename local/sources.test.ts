@@ -13,7 +13,7 @@ import { Ledger } from "../functions/shared/ledger.ts";
 import { DirectoryStore } from "./adapters/directoryStore.ts";
 import { startDynamodb } from "./adapters/dynamodbServer.ts";
 import { openApi } from "./api.ts";
-import { readApiLogs } from "./apiLogs.ts";
+import { newRecords, readApiLogs } from "./apiLogs.ts";
 import { putRecords } from "./clickstream.ts";
 import { contractsOf } from "./deployment.ts";
 import { pullLocal } from "./pull.ts";
@@ -79,6 +79,23 @@ describe("sources over HTTP", () => {
     } finally {
       await api.close();
     }
+  });
+
+  it("reads no event of a shard before one that landed earlier, whatever a listing of the folder missed", async () => {
+    const landed: string[] = [];
+    const api = await openApi(out, 0, async (workspace, stream, file, lines) => {
+      await putRecords(workspace, stream, file, lines);
+      landed.push(`${file}.jsonl`);
+    });
+    for (const id of ["r-1", "r-2", "r-3"]) await post(api, id);
+    await api.close();
+    const read = async (...listings: string[][]): Promise<number[]> => {
+      const shards = await newRecords(new Workspace(out), {}, async () => listings.shift() ?? []);
+      return [...shards.values()].flat().map(({ kinesis }) => Number(kinesis.sequenceNumber));
+    };
+    const [first = "", second = "", third = ""] = landed;
+    expect(await read([second], [third, second, first])).to.deep.equal([1, 2]);
+    expect(await read([], [third, first])).to.deep.equal([]);
   });
 
   it("goes on after an event that could not be written, and says so", async () => {
