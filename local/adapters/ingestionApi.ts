@@ -1,4 +1,7 @@
-/** API Gateway's POST /events on this machine: the same model, mapping template and answers, in front of a local stream. */
+/**
+ * API Gateway's POST /events on this machine: the same model, mapping template and answers, in front of a local stream.
+ * One answer says more: a 400 has what is wrong with the body, which API Gateway writes to its access log alone.
+ */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
