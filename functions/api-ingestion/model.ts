@@ -47,7 +47,11 @@ function propertyOf(contract: Contract, field: RawField): Record<string, unknown
   const column = contract.columns.find((candidate) => candidate.name === name);
   const about = column ? { description: column.description } : {};
   if (field === "time")
-    return { type: ["string", "number"], description: "ISO 8601, or milliseconds since 1970" };
+    return {
+      type: ["string", "number"],
+      maxLength: 64,
+      description: "ISO 8601, or milliseconds since 1970",
+    };
   if (whole.includes(field)) return { type: "integer", ...boundsOf(contract, name), ...about };
   if (field === "duration") return { type: "number", ...boundsOf(contract, name), ...about };
   const { type } = column ?? {};

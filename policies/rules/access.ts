@@ -80,32 +80,84 @@ const passwordDefect = (resource: Reader, ...paths: readonly string[]): string |
   return path && `${path} is set: the password is in the program's state`;
 };
 
-/** What a JSON schema leaves open in a body: further properties, text without end, nothing that must be there. */
+/** What a schema may refer to: a definition of its own, which is asked too, or a model, which is asked itself. */
+const askedElsewhere =
+  /^#\/definitions\/[^/]+$|^https:\/\/apigateway\.amazonaws\.com\/restapis\/[^/]+\/models\/[^/]+$/;
+
+const closedTypes: readonly unknown[] = ["object", "array", "string", "number", "integer", "boolean", "null"];
+
+/** The schemas under a keyword that has an object of them, or a list. */
+const schemasAt = (
+  schema: Readonly<Record<string, unknown>>,
+  keyword: string,
+): readonly [string, unknown][] => {
+  const value = schema[keyword];
+  return isRecord(value) || Array.isArray(value) ? Object.entries(value) : [];
+};
+
+/**
+ * What a schema in JSON (draft 4) leaves open in a value: its type, further properties or items, text without end,
+ * nothing that must be there. What it says by keywords of its own, by allOf, anyOf and oneOf holds all at once, so
+ * that one of them that is closed is enough.
+ */
 function openInSchema(schema: unknown, path: string): readonly Defect[] {
-  if (!isRecord(schema)) return [];
+  if (!isRecord(schema)) return [{ detail: `Schema::${path}`, message: `${path} is no schema` }];
+  const alternatives = ["anyOf", "oneOf"].flatMap((keyword) => {
+    const schemas = schemasAt(schema, keyword);
+    return schemas.length > 0
+      ? [schemas.flatMap(([index, each]) => openInSchema(each, `${path}.${keyword}[${index}]`))]
+      : [];
+  });
+  const together = [
+    ...alternatives,
+    ...schemasAt(schema, "allOf").map(([index, each]) => openInSchema(each, `${path}.allOf[${index}]`)),
+  ];
+  const isTyped = ["type", "enum", "$ref"].some((keyword) => schema[keyword] !== undefined);
+  const parts = isTyped || together.length === 0 ? [openInKeywords(schema, path), ...together] : together;
+  return [
+    ...(parts.some((open) => open.length === 0) ? [] : parts.flat()),
+    ...schemasAt(schema, "definitions").flatMap(([name, each]) =>
+      openInSchema(each, `${path}.definitions.${name}`),
+    ),
+  ];
+}
+
+/** The same by a schema's own keywords, those that join schemas left out. */
+function openInKeywords(schema: Readonly<Record<string, unknown>>, path: string): readonly Defect[] {
+  const { $ref, type, maxLength, items } = schema;
   const open: Defect[] = [];
   const add = (what: string): void => {
     open.push({ detail: `Schema::${path}`, message: `${path} ${what}` });
   };
-  if (schema.type === "object" || isRecord(schema.properties)) {
+  if ($ref !== undefined) {
+    if (typeof $ref !== "string" || !askedElsewhere.test($ref)) add("refers to what is not judged here");
+    return open;
+  }
+  if (Array.isArray(schema.enum) && schema.enum.length > 0) return open;
+  const types = [type].flat();
+  const isClosed = types.length > 0 && types.every((each) => closedTypes.includes(each));
+  if (!isClosed) add("has no type of JSON, no enum and no $ref: every value is valid");
+  if (types.includes("string") && !(typeof maxLength === "number" && maxLength >= 1 && maxLength <= 8192)) {
+    add(
+      `takes text of ${maxLength === undefined ? "any length" : `${maxLength} characters`}; allowed is 1 to 8192`,
+    );
+  }
+  const properties = schemasAt(schema, "properties");
+  if (types.includes("object")) {
     if (schema.additionalProperties !== false) add("takes properties that it does not name");
     if (!Array.isArray(schema.required) || schema.required.length === 0) add("demands no property");
+    if (properties.length === 0) add("names no property");
+    if (schema.patternProperties !== undefined) add("takes properties by a pattern of their names");
   }
-  const isBounded = schema.enum !== undefined || schema.format !== undefined;
-  if (schema.type === "string" && !isBounded) {
-    const { maxLength } = schema;
-    if (typeof maxLength !== "number" || maxLength < 1 || maxLength > 8192) {
-      add(
-        `takes text of ${maxLength === undefined ? "any length" : `${maxLength} characters`}; allowed is 1 to 8192`,
-      );
-    }
+  if (types.includes("array")) {
+    if (items === undefined) add("takes any items");
+    if (Array.isArray(items) && schema.additionalItems !== false) add("takes items that it does not list");
   }
-  const inner = isRecord(schema.properties) ? Object.entries(schema.properties) : [];
-  return [
-    ...open,
-    ...inner.flatMap(([name, each]) => openInSchema(each, `${path}.${name}`)),
-    ...openInSchema(schema.items, `${path}[]`),
+  const inner = [
+    ...properties.map(([name, each]) => [each, `${path}.${name}`] as const),
+    ...(items === undefined ? [] : [items].flat().map((each) => [each, `${path}[]`] as const)),
   ];
+  return [...open, ...inner.flatMap(([each, where]) => openInSchema(each, where))];
 }
 
 export const access: readonly Rule[] = [
@@ -420,7 +472,8 @@ export const access: readonly Rule[] = [
       severity: "medium",
       title: "A model says all that a body may hold, and how long its text may be.",
       controls: controls(),
-      remedy: "Set additionalProperties to false, required, and maxLength of at most 8192 for every text.",
+      remedy:
+        "Give every value a type, an enum or a $ref; objects additionalProperties false and required, lists items, and text maxLength of at most 8192, whatever its format.",
       link: `${docs}/apigateway/latest/developerguide/models-mappings-models.html`,
       types: ["aws:apigateway/model:Model"],
     },

@@ -190,6 +190,54 @@ const budget = "aws:budgets/budget:Budget";
 const api = "aws:apigateway/restApi:RestApi";
 const model = "aws:apigateway/model:Model";
 
+/** Schemas that leave open what a value may hold. */
+const openSchemas: readonly object[] = [
+  {},
+  { description: "anything" },
+  { type: [] },
+  { type: "any" },
+  { enum: [] },
+  { maxLength: 8 },
+  { properties: { y: { type: "null" } }, required: ["y"], additionalProperties: false },
+  { type: "array" },
+  { type: "array", items: {} },
+  { type: "array", items: [{ type: "null" }] },
+  { type: "array", items: { type: "object", properties: {} } },
+  { type: ["array", "null"] },
+  { type: ["object", "null"] },
+  { type: ["string", "null"] },
+  { type: ["string", "number"] },
+  { type: "string", format: "date-time" },
+  { anyOf: [] },
+  { anyOf: [{ type: "object" }] },
+  { anyOf: [{ type: "null" }, {}] },
+  { oneOf: [{ type: "null" }, { type: "string" }] },
+  { allOf: [{ type: "string" }, { minLength: 1 }] },
+  { type: "string", anyOf: [{ minLength: 1 }] },
+  { $ref: "https://example.com/schema.json" },
+  { $ref: "#/not-judged/x" },
+  { type: "object", allOf: [{ $ref: "#" }] },
+];
+
+/** One object with all of its values bounded. */
+const closed = {
+  type: "object",
+  properties: { y: { type: "integer" } },
+  required: ["y"],
+  additionalProperties: false,
+};
+
+const closedSchemas: readonly object[] = [
+  { enum: ["a", "b"] },
+  { type: "string", enum: ["a"] },
+  { type: ["string", "null"], maxLength: 8 },
+  { type: "string", format: "date-time", maxLength: 64 },
+  { type: ["number", "boolean", "integer", "null"] },
+  { $ref: "#/definitions/short" },
+  { $ref: "https://apigateway.amazonaws.com/restapis/abc/models/Address" },
+  closed,
+];
+
 /** What a key reference must not be. */
 const noKey = [removed, "", "alias/aws/s3", "arn:aws:kms:eu-central-1:444455556666:alias/aws/sns"];
 const ownKey = ["arn:aws:kms:eu-central-1:444455556666:key/1", "alias/own"];
@@ -601,15 +649,28 @@ export const cases: readonly Case[] = [
           },
         })),
       ),
-      schema("an open list", (own) => ({
-        ...own,
-        properties: { x: { type: "array", items: { type: "object", properties: {} } } },
-      })),
+      ...openSchemas.map((x) =>
+        schema(`x ${JSON.stringify(x)}`, (own) => ({ ...own, properties: { x }, required: ["x"] })),
+      ),
+      ...openSchemas.map((open) => JSON.stringify(open)),
+      schema("an open definition", (own) => ({ ...own, definitions: { x: {} } })),
+      schema("names by a pattern", (own) => ({ ...own, patternProperties: { "^x": {} } })),
+      schema("no property named", (own) => ({ ...own, properties: {} })),
     ],
-    [1, 8192].map((maxLength) =>
-      schema(`text up to ${maxLength}`, (own) => ({
+    [
+      ...[1, 8192].map((maxLength) => ({ type: "string", maxLength })),
+      ...closedSchemas,
+      { type: "array", items: closed },
+      { type: ["array", "null"], items: [closed, { type: "number" }], additionalItems: false },
+      { anyOf: [closed, { type: "null" }] },
+      { oneOf: [closed, { $ref: "#/definitions/short" }] },
+      { allOf: [{ type: "string" }, { type: "string", maxLength: 8 }] },
+      { ...closed, anyOf: [{ required: ["y"] }, { minProperties: 1 }] },
+    ].map((x) =>
+      schema(`x ${JSON.stringify(x)}`, (own) => ({
         ...own,
-        properties: { x: { type: "string", maxLength } },
+        properties: { x },
+        definitions: { short: { type: "string", maxLength: 8 } },
       })),
     ),
   ),

@@ -104,7 +104,7 @@ export const explanations: readonly Explanation[] = [
       "one field more or less, or of a wider type: the function that reads it quarantines what is none of its contract",
       {
         removed:
-          "schema:type schema:required[] schema:properties schema:properties.* schema:properties.*.type " +
+          "schema:required[] schema:properties.* " +
           "schema:properties.*.type[] schema:properties.*.minimum schema:properties.*.maximum schema:properties.*.minLength",
         zero: "schema:properties.*.minimum schema:properties.*.maximum schema:properties.*.minLength",
         maximum: "schema:properties.*.minimum schema:properties.*.maximum schema:properties.*.minLength",
