@@ -87,6 +87,18 @@ export function writeArea(arns: Arns, area: Area): Statement[] {
   ];
 }
 
+/**
+ * Looks for unfinished uploads in a bucket, as committers of plain files do through S3A when they clean up. S3 knows no
+ * prefix in that question: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+ */
+export function findUploads(arns: Arns, { zone, bucket }: Area): Statement {
+  return {
+    sid: sid("find", zone, "uploads"),
+    actions: ["s3:ListBucketMultipartUploads"],
+    resources: [arns.bucket(bucket)],
+  };
+}
+
 /** Writes objects of an area whole, and neither reads nor removes one. */
 export function putObjects(arns: Arns, area: Area): Statement {
   return { sid: sid("put", area.zone), actions: ["s3:PutObject"], resources: objectsOf(arns, area) };

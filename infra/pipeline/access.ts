@@ -85,6 +85,7 @@ export const workloadActions = [
   "s3:GetObject",
   "s3:GetObjectVersion",
   "s3:ListBucket",
+  "s3:ListBucketMultipartUploads",
   "s3:ListBucketVersions",
   "s3:ListMultipartUploadParts",
   "s3:PutObject",

@@ -7,6 +7,7 @@ import {
   commitCatalog,
   createTables,
   encryptLogs,
+  findUploads,
   jobInterfaces,
   lookInto,
   openObjects,
@@ -39,6 +40,7 @@ import {
   runs,
   type StreamName,
   scriptOf,
+  tables,
 } from "./jobs.ts";
 import { type Zone, zones } from "./lake.ts";
 import type { PrivateServices } from "./network.ts";
@@ -427,11 +429,17 @@ export class Batch extends pulumi.ComponentResource {
       const reads = merged(spec.reads, { artifacts: ["code/", "contracts.json"] });
       const opens = merged(spec.opens, step ? { landing: ["plans/"] } : {});
       const puts = merged(spec.puts, step ? { staging: [runs] } : {});
-      const writes = merged(spec.writes, {
-        ...(withRecipe && { landing: [recipes] }),
-        artifacts: ["temporary/"],
-        logs: ["spark/"],
-      });
+      const results = merged(spec.writes, withRecipe ? { landing: [recipes] } : {});
+      const writes = merged(results, { artifacts: ["temporary/"], logs: ["spark/"] });
+      // Tables are committed by Iceberg, and a checkpoint by its rename; what else Spark writes has a committer.
+      const plain = Object.fromEntries(
+        zones.flatMap((zone) => {
+          const folders = (results[zone] ?? []).filter(
+            (folder) => folder !== tables && folder !== checkpoints,
+          );
+          return folders.length > 0 ? [[zone, folders]] : [];
+        }),
+      );
       const areas = (of: Areas, grant: (arns: Arns, area: Area) => Statement | Statement[]): Statement[] =>
         zones.flatMap((zone) => {
           const prefixes = of[zone];
@@ -443,6 +451,7 @@ export class Batch extends pulumi.ComponentResource {
         ...areas(opens, openObjects),
         ...areas(spec.readsVersions ?? {}, readVersions),
         ...areas(writes, writeArea),
+        ...areas(plain, findUploads),
         ...areas(puts, putObjects),
       ];
     }

@@ -44,7 +44,8 @@ export interface JobSpec {
   readonly stream?: StreamName;
 }
 
-const tables = ["tables/"];
+/** Where Iceberg keeps the tables of a zone. */
+export const tables = "tables/";
 
 /** What the steps of a run say of themselves, and what tables were before it. */
 export const runs = "runs/";
@@ -63,7 +64,7 @@ export const jobs = {
     urgent: true,
     step: false,
     reads: {},
-    writes: { staging: tables, curated: tables },
+    writes: { staging: [tables], curated: [tables] },
     tables: { staging: "make", curated: "make" },
     arguments: [],
     concurrency: 1,
@@ -112,7 +113,7 @@ export const jobs = {
     module: "clean",
     description: "Types, conforms and deduplicates; rejects go to quarantine",
     reads: { landing: ["batches/", recipes] },
-    opens: { staging: tables, curated: tables },
+    opens: { staging: [tables], curated: [tables] },
     writes: { staging: ["candidates/"], quarantine: ["records/"] },
     tables: { staging: "read", curated: "read" },
     arguments: [],
@@ -122,7 +123,7 @@ export const jobs = {
     module: "quality",
     description: "Judges a batch by the contracts' rules before it is published",
     reads: { staging: ["candidates/", runs] },
-    opens: { staging: tables, curated: tables },
+    opens: { staging: [tables], curated: [tables] },
     writes: {},
     tables: { staging: "read", curated: "read" },
     arguments: [],
@@ -134,7 +135,7 @@ export const jobs = {
     // Before it changes anything it looks whether an earlier try has noted what tables were.
     reads: { staging: ["candidates/"] },
     lists: { staging: [runs] },
-    writes: { staging: tables, curated: tables },
+    writes: { staging: [tables], curated: [tables] },
     tables: { staging: "change", curated: "change" },
     arguments: [],
     concurrency: 1,
@@ -143,8 +144,8 @@ export const jobs = {
     module: "curate",
     description: "Order history and category revenue from what changed",
     reads: {},
-    opens: { staging: tables },
-    writes: { curated: tables },
+    opens: { staging: [tables] },
+    writes: { curated: [tables] },
     tables: { staging: "read", curated: "change" },
     arguments: ["geo-database"],
     concurrency: 1,
@@ -153,9 +154,9 @@ export const jobs = {
     module: "export",
     description: "Changed rows as plain Parquet for the warehouse, customers' segments for API events",
     reads: { curated: ["lookups/"] },
-    opens: { staging: tables },
+    opens: { staging: [tables] },
     // The last exported snapshot of a table is tagged, which is a commit.
-    writes: { curated: ["exports/", ...tables] },
+    writes: { curated: ["exports/", tables] },
     puts: { curated: ["lookups/"] },
     tables: { staging: "read", curated: "change" },
     arguments: [],
@@ -166,7 +167,7 @@ export const jobs = {
     description: "Tables back to what they were before a failed batch",
     urgent: true,
     reads: { staging: [runs] },
-    writes: { staging: tables, curated: tables },
+    writes: { staging: [tables], curated: [tables] },
     tables: { staging: "change", curated: "change" },
     arguments: [],
     concurrency: 1,
@@ -177,7 +178,7 @@ export const jobs = {
     // What it wrote is noted beside the plans, where planning looks.
     step: false,
     reads: { landing: ["plans/streams/"] },
-    writes: { staging: [checkpoints], curated: tables, quarantine: ["records/"] },
+    writes: { staging: [checkpoints], curated: [tables], quarantine: ["records/"] },
     puts: { landing: ["plans/streams/"] },
     tables: { curated: "change" },
     arguments: [],

@@ -234,6 +234,7 @@ export class Network extends pulumi.ComponentResource {
             "s3:GetObject",
             "s3:GetObjectVersion",
             "s3:ListBucket",
+            "s3:ListBucketMultipartUploads",
             "s3:ListBucketVersions",
             "s3:ListMultipartUploadParts",
             "s3:PutObject",

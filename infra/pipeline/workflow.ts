@@ -2,7 +2,7 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { renderDefinition } from "../../workflow/definition.ts";
 import type { SparkJobNames, WorkflowNames } from "../../workflow/names.ts";
-import { sendTraces, useKeyThrough } from "../lib/grants.ts";
+import { sendTraces, useKey, useKeyThrough } from "../lib/grants.ts";
 import { type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { type Transform, transformed } from "../lib/transform.ts";
@@ -182,6 +182,8 @@ export class Workflow extends pulumi.ComponentResource {
             fraud: args.fraud ? fraudStatements(args.fraud) : [],
             keys: [
               useKeyThrough(arns, args.dataKeyArn, ["s3"]),
+              // A table that is encrypted is opened with the rights of who asks for its data, by an export too.
+              ...(args.tableArns.length > 0 ? useKey(arns, args.dataKeyArn, { decrypt: ["dynamodb"] }) : []),
               {
                 sid: "EncryptExecutions",
                 actions: ["kms:Decrypt", "kms:GenerateDataKey"],

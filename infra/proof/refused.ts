@@ -304,6 +304,7 @@ export function particularCalls(stack: Stack): readonly Call[] {
     ["fraud-score", "glue:UpdateTable", table("staging")],
     ["fraud-train", "glue:UpdateTable", table("curated")],
     ["verdict", "dynamodb:GetItem", ledger],
+    ["migrate", "s3:ListBucketMultipartUploads", bucket("staging")],
     ["verdict", "s3:ListBucketVersions", bucket("staging"), { "s3:prefix": "tables/" }],
     ["render-load", "dynamodb:GetItem", ledger],
     ["render-load", "redshift-data:BatchExecuteStatement", workgroup],

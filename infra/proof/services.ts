@@ -358,6 +358,34 @@ function catalogCalls(calls: Calls, recorded: readonly Call[]): void {
   }
 }
 
+/**
+ * What Spark's committer asks for when it has written plain files: Glue 5.1 writes through S3A, whose committers look for
+ * unfinished uploads below what they wrote and abort them, and S3 knows no prefix in that question. No setting of ours
+ * says which committer it is.
+ * https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/committers.html
+ */
+function committerCalls(calls: Calls, recorded: readonly Call[]): void {
+  // Files in parts are Spark's. Tables are committed by Iceberg, and a checkpoint by its rename.
+  const plain = new Set(
+    recorded
+      .filter(
+        ({ action, resource }) =>
+          action === "s3:ListMultipartUploadParts" && !/^[^/]+\/(tables|checkpoints)\//.test(resource),
+      )
+      .map(({ role, resource }) => `${role} ${resource.split("/")[0]}`),
+  );
+  for (const each of plain) {
+    const [role = "", bucket = ""] = each.split(" ");
+    calls
+      .of(
+        role,
+        "Spark's committer looks for unfinished uploads through S3A, Glue's file system",
+        "/glue/latest/dg/migrating-version-51.html",
+      )
+      .add(["s3:ListBucketMultipartUploads"], [bucket]);
+  }
+}
+
 /** Roles of the jobs that run on EMR Serverless, which no resource of the stack names. */
 const emrRoles = ["fraud-score", "fraud-train"];
 
@@ -485,7 +513,7 @@ function triggerCalls(calls: Calls): void {
 }
 
 /** Services that log, encrypt or load for the stack as a whole, with a role of their own. */
-function singleCalls(calls: Calls): void {
+function singleCalls(calls: Calls, recorded: readonly Call[]): void {
   const { stack } = calls;
   const flows = calls.of(
     "flow-logs",
@@ -581,6 +609,20 @@ function singleCalls(calls: Calls): void {
       "/step-functions/latest/dg/concepts-xray-tracing.html",
     )
     .add(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], ["*"]);
+  const exported = recorded.filter(({ action }) => action === "dynamodb:ExportTableToPointInTime");
+  for (const { role, resource } of exported) {
+    const { serverSideEncryption } = z
+      .object({ serverSideEncryption: z.object({ kmsKeyArn: z.string() }) })
+      .parse(stack.named("aws:dynamodb/table:Table", resource.split("/").at(-1) ?? "").inputs);
+    calls
+      .of(
+        role,
+        // The page on exports names no right to the table's key, and that on keys makes no exception for exports.
+        "DynamoDB opens an encrypted table with the key rights of who asks for its data",
+        "/amazondynamodb/latest/developerguide/encryption.usagenotes.html",
+      )
+      .useKey(serverSideEncryption.kmsKeyArn, "dynamodb", "Decrypt");
+  }
   const encrypted = {
     "kms:EncryptionContext:aws:states:stateMachineArn": stack.arn("states", `stateMachine:${stack.name}`),
   };
@@ -617,9 +659,10 @@ export function serviceCalls(stack: Stack, recorded: readonly Call[]): readonly 
   mappingCalls(calls);
   glueCalls(calls);
   catalogCalls(calls, recorded);
+  committerCalls(calls, recorded);
   emrCalls(calls);
   triggerCalls(calls);
-  singleCalls(calls);
+  singleCalls(calls, recorded);
   return calls.all;
 }
 
