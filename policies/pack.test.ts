@@ -120,42 +120,148 @@ describe("unknown values", () => {
 });
 
 describe("a VPC from awsx", () => {
-  const ids = ["subnet-no-public-address", "vpc-no-internet-route", "vpc-private-dns"];
+  const byItself = ["subnet-no-public-address", "vpc-no-internet-route", "vpc-private-dns"];
+  const byOthers = ["vpc-default-group-closed", "vpc-flow-logs", "vpc-needed-endpoints"];
   const vpc = resource("awsx:ec2:Vpc", {});
   const part = (type: string, inputs: Resource["inputs"]): Resource => ({
     ...resource(`awsx:ec2:Vpc$${type}`, inputs),
     type,
     parent: vpc.urn,
   });
-  const found = (resources: readonly Resource[]): readonly string[] => {
+  const inner = part("aws:ec2/vpc:Vpc", { enableDnsHostnames: true, enableDnsSupport: true });
+  const parts = (mapPublicIpOnLaunch: boolean): Resource[] => [
+    vpc,
+    inner,
+    part("aws:ec2/internetGateway:InternetGateway", {}),
+    part("aws:ec2/subnet:Subnet", { mapPublicIpOnLaunch }),
+  ];
+  const found = (ids: readonly string[], resources: readonly Resource[]): readonly string[] => {
     const view = new StackView(resources);
     return resources.flatMap((each) =>
       ids.flatMap((id) => {
         if (!ruleOf(id).types.includes(each.type)) return [];
         const judgement = judge(ruleOf(id), each, view);
+        if (judgement.state === "could not judge") return [`${id} cannot judge ${each.type}`];
         return judgement.state === "judged" ? judgement.findings.map((it) => `${it.id} ${each.type}`) : [];
       }),
     );
   };
+  /** What belongs to a VPC, by an id that is unknown, or known after the first deployment. */
+  const belonging = (sources: readonly string[], vpcId: unknown): Resource[] => {
+    const of = (type: string, inputs: Resource["inputs"]): Resource =>
+      resource(type, { ...inputs, vpcId }, { vpcId: sources });
+    return [
+      of("aws:ec2/flowLog:FlowLog", { trafficType: "ALL", logDestination: "arn" }),
+      of("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", {}),
+      of("aws:ec2/vpcEndpoint:VpcEndpoint", { serviceName: "com.amazonaws.eu-central-1.s3" }),
+    ];
+  };
 
   it("is judged by its arguments where they are all there is", () => {
-    expect(found([vpc])).to.deep.equal(ids.map((id) => `${id} awsx:ec2:Vpc`));
+    expect(found(byItself, [vpc])).to.deep.equal(byItself.map((id) => `${id} awsx:ec2:Vpc`));
   });
 
   it("is judged by its parts where the engine shows them, without its arguments", () => {
-    const parts = (mapPublicIpOnLaunch: boolean): Resource[] => [
-      vpc,
-      part("aws:ec2/vpc:Vpc", { enableDnsHostnames: true, enableDnsSupport: true }),
-      part("aws:ec2/internetGateway:InternetGateway", {}),
-      part("aws:ec2/subnet:Subnet", { mapPublicIpOnLaunch }),
-    ];
-    expect(found(parts(false))).to.deep.equal([]);
+    expect(found(byItself, parts(false))).to.deep.equal([]);
     const gateway = `urn:pulumi:t::p::aws:ec2/internetGateway:InternetGateway::r`;
     const route = resource("aws:ec2/route:Route", { gatewayId: unknown }, { gatewayId: [gateway] });
-    expect(found([...parts(true), route])).to.deep.equal([
+    expect(found(byItself, [...parts(true), route])).to.deep.equal([
       "subnet-no-public-address[Property::mapPublicIpOnLaunch] aws:ec2/subnet:Subnet",
       "vpc-no-internet-route[Gateway::gatewayId] aws:ec2/route:Route",
     ]);
+  });
+
+  it("has what belongs to it, whether the reference names the whole, the part or both", () => {
+    for (const vpcId of [unknown, "vpc-0123456789abcdef0"]) {
+      for (const sources of [[vpc.urn], [inner.urn], [vpc.urn, inner.urn]]) {
+        const all = [...parts(false), ...belonging(sources, vpcId)];
+        expect(found([...byItself, ...byOthers], all), sources.join()).to.deep.equal([]);
+      }
+      expect(found(byOthers, [vpc, ...belonging([vpc.urn], vpcId)])).to.deep.equal([]);
+    }
+  });
+
+  it("is judged once where it lacks what belongs to it", () => {
+    const once = (type: string): readonly string[] => byOthers.map((id) => `${id} ${type}`);
+    expect(found(byOthers, parts(false))).to.deep.equal(once("aws:ec2/vpc:Vpc"));
+    expect(found(byOthers, [vpc])).to.deep.equal(once("awsx:ec2:Vpc"));
+    const elsewhere = belonging([inner.urn.replace("::r", "::other")], unknown);
+    expect(found(byOthers, [...parts(false), ...elsewhere])).to.deep.equal(once("aws:ec2/vpc:Vpc"));
+  });
+
+  it("lends its references to no VPC but its own", () => {
+    const own: Resource = {
+      ...resource("aws:ec2/vpc:Vpc", inner.inputs),
+      parent: "urn:pulumi:t::p::x:y:Z::r",
+    };
+    expect(found(byOthers, [vpc, own, ...belonging([vpc.urn], unknown)])).to.deep.equal(
+      byOthers.map((id) => `${id} aws:ec2/vpc:Vpc`),
+    );
+  });
+});
+
+describe("an old rule of a security group", () => {
+  const group = resource("aws:ec2/securityGroup:SecurityGroup", { name: "workers" });
+  const path = "physicalConnectionRequirements";
+  const connection = resource(
+    "aws:glue/connection:Connection",
+    { [path]: { subnetId: "subnet-1", securityGroupIdLists: unknown } },
+    { [path]: [group.urn] },
+  );
+  const from = (source: string): Resource =>
+    resource(
+      "aws:ec2/securityGroupRule:SecurityGroupRule",
+      { type: "ingress", securityGroupId: unknown, sourceSecurityGroupId: unknown },
+      { securityGroupId: [group.urn], sourceSecurityGroupId: [source] },
+    );
+
+  it("that names its own group is one for itself, and one that names another is not", () => {
+    const found = (source: string): number => {
+      const view = new StackView([group, connection, from(source)]);
+      const judgement = judge(ruleOf("glue-connection-private"), connection, view);
+      return judgement.state === "judged" ? judgement.findings.length : Number.NaN;
+    };
+    expect(found(group.urn)).to.equal(0);
+    expect(found(group.urn.replace("::r", "::other"))).to.equal(1);
+  });
+});
+
+describe("a firewall before a stage", () => {
+  const type = "aws:wafv2/webAclAssociation:WebAclAssociation";
+  const stage = (restApi: unknown): Resource =>
+    resource("aws:apigateway/stage:Stage", { restApi, stageName: "v1" });
+  const association = (name: string, resourceArn: unknown, sources: readonly string[] = []): Resource => ({
+    ...resource(type, { resourceArn }, { resourceArn: sources }),
+    urn: `urn:pulumi:t::p::${type}::${name}`,
+    name,
+  });
+  const arn = (api: string, name: string) =>
+    `arn:aws:apigateway:eu-central-1::/restapis/${api}/stages/${name}`;
+  const asked = (...resources: readonly [Resource, ...Resource[]]) => {
+    const judgement = judge(ruleOf("apigateway-waf"), resources[0], new StackView(resources));
+    return judgement.state === "judged" ? judgement.findings.length : judgement.state;
+  };
+
+  it("is told by the API's id and the stage's name, where both are known", () => {
+    expect(asked(stage("abc"), association("a", arn("abc", "v1")))).to.equal(0);
+    expect(asked(stage("abc"), association("a", arn("other", "v1")))).to.equal(1);
+    expect(
+      asked(stage("abc"), association("a", arn("other", "v1")), association("b", arn("abc", "v1"))),
+    ).to.equal(0);
+  });
+
+  it("cannot be told by the name alone while the API's id is unknown", () => {
+    expect(asked(stage(unknown), association("a", arn("abc", "v1")))).to.equal("could not judge");
+    expect(asked(stage(unknown), association("a", arn("abc", "v2")))).to.equal(1);
+  });
+
+  it("is told by the reference, whatever else is unknown", () => {
+    const { urn } = stage("abc");
+    expect(asked(stage(unknown), association("a", unknown, [urn]))).to.equal(0);
+    expect(asked(stage(unknown), association("a", arn("abc", "v1"), [urn]))).to.equal(0);
+    const unclear = association("b", unknown);
+    expect(asked(stage("abc"), unclear, association("a", unknown, [urn]))).to.equal(0);
+    expect(asked(stage("abc"), unclear)).to.equal("could not judge");
   });
 });
 

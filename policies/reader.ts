@@ -213,6 +213,25 @@ export function each<T>(
   return defects;
 }
 
+/**
+ * The elements of which something holds.
+ * @throws UnknownValue when it holds of none and one could not be asked: that one might be it
+ */
+export function those<T>(elements: readonly T[], holds: (element: T) => boolean): readonly T[] {
+  let missed: UnknownValue | undefined;
+  const found = elements.filter((element) => {
+    try {
+      return holds(element);
+    } catch (error) {
+      if (!(error instanceof UnknownValue)) throw error;
+      missed = error;
+      return false;
+    }
+  });
+  if (found.length === 0 && missed) throw missed;
+  return found;
+}
+
 /** What a check may answer with, as a list. */
 export function asDefects(answer: Defect | readonly Defect[] | string | undefined): readonly Defect[] {
   if (answer === undefined) return [];

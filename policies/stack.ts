@@ -1,4 +1,4 @@
-import { Reader, typeOf, UnknownValue } from "./reader.ts";
+import { Reader, those, typeOf, UnknownValue } from "./reader.ts";
 import type { Resource } from "./rule.ts";
 
 /** Where a stack is deployed, as far as it is known. */
@@ -91,36 +91,36 @@ export class StackView {
       if (!(error instanceof UnknownValue)) throw error;
       const sources = from.sources(path);
       if (sources.length === 0) throw error;
-      return sources.includes(target.resource.urn);
+      return isAmong(sources, target);
     }
     if (value === undefined) return false;
     if (name !== undefined && (value === name || endsWithName(value, name))) return true;
     // AWS made up the target's id: the dependency is all there is.
     const made = name === undefined || idTypes.has(target.resource.type);
-    return made && from.sources(path).includes(target.resource.urn);
+    return made && isAmong(from.sources(path), target);
   }
 
-  /** Resources of a type whose property names the target. */
+  /** Resources of a type whose property names the target. @throws UnknownValue when none does as far as is known */
   attached(type: string, path: string, target: Reader): readonly Reader[] {
-    let missed: UnknownValue | undefined;
-    const found = this.ofType(type).filter((candidate) => {
-      try {
-        return this.refers(candidate, path, target);
-      } catch (error) {
-        if (!(error instanceof UnknownValue)) throw error;
-        missed = error;
-        return false;
-      }
-    });
-    // An unknown one might be the one that is missed, so it is no proof of absence.
-    if (found.length === 0 && missed) throw missed;
-    return found;
+    return those(this.ofType(type), (candidate) => this.refers(candidate, path, target));
   }
 
   /** The resource of one of these types that a property names; undefined when it is outside the stack. */
   target(from: Reader, path: string, ...types: readonly string[]): Reader | undefined {
     return this.ofType(...types).find((candidate) => this.refers(from, path, candidate));
   }
+}
+
+/** Types that a component of awsx makes, with its type: a value of it may be said to come from either. */
+const partOf: Readonly<Record<string, string>> = { "aws:ec2/vpc:Vpc": "awsx:ec2:Vpc" };
+
+/**
+ * Whether a value's sources have a resource among them. Of a value from a component that another program makes, the
+ * engine names the component, the part that it is of, or both.
+ */
+function isAmong(sources: readonly string[], { resource: { urn, type, parent } }: Reader): boolean {
+  if (sources.includes(urn)) return true;
+  return parent !== undefined && partOf[type] === typeOf(parent) && sources.includes(parent);
 }
 
 const endsWithName = (value: string, name: string): boolean =>

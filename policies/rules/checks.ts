@@ -116,6 +116,22 @@ export const customerKey =
   (resource) =>
     keyDefect(resource, path);
 
+export const awsxVpc = "awsx:ec2:Vpc";
+const ownVpc = "aws:ec2/vpc:Vpc";
+export const vpcTypes: readonly string[] = [ownVpc, awsxVpc];
+
+/**
+ * A question to a VPC of its own, or to the arguments of one from awsx. The engine shows awsx's without arguments and
+ * with its parts, which are asked in its place; the offline graph has the arguments alone.
+ */
+export const ofVpc =
+  (check: Check): Check =>
+  (vpc, stack) => {
+    const { urn, type } = vpc.resource;
+    const isShown = type === awsxVpc && stack.ofType(ownVpc).some(({ resource }) => resource.parent === urn);
+    return isShown ? notApplicable : check(vpc, stack);
+  };
+
 /** Asks only resources for which a condition holds. */
 export const when =
   (condition: (resource: Reader) => boolean, check: Check): Check =>

@@ -1,7 +1,7 @@
 import { each, isRecord, type Reader } from "../reader.ts";
 import { type Check, notApplicable, type Rule } from "../rule.ts";
 import type { StackView } from "../stack.ts";
-import { controls, docs, isOneOf, isTrue, onResource, onStack, outside } from "./checks.ts";
+import { controls, docs, isOneOf, isTrue, ofVpc, onResource, onStack, outside, vpcTypes } from "./checks.ts";
 import { everyTemplated, templateType } from "./template.ts";
 
 const base = { category: "logging and tracing", severity: "medium", level: "mandatory" } as const;
@@ -17,7 +17,6 @@ const stageType = "aws:apigateway/stage:Stage";
 const namespaceType = "aws:redshiftserverless/namespace:Namespace";
 const emrType = "aws:emrserverless/application:Application";
 const emrLogging = "monitoringConfiguration.cloudwatchLoggingConfiguration";
-const vpcTypes = ["aws:ec2/vpc:Vpc", "awsx:ec2:Vpc"];
 
 /** Whether an enabled alarm on one of these metrics watches the resource. */
 function isWatched(
@@ -153,17 +152,17 @@ export const logging: readonly Rule[] = [
       link: `${docs}/vpc/latest/userguide/flow-logs.html`,
       types: vpcTypes,
     },
-    (vpc, stack) => {
+    ofVpc((vpc, stack) => {
       const log = stack.attached("aws:ec2/flowLog:FlowLog", "vpcId", vpc)[0];
       if (!log) return "no FlowLog belongs to it";
       const traffic = log.text("trafficType");
       return traffic === "ALL" ? undefined : `trafficType is ${traffic ?? "not set"}, not ALL`;
-    },
-    (vpc, stack) => {
+    }),
+    ofVpc((vpc, stack) => {
       const log = stack.attached("aws:ec2/flowLog:FlowLog", "vpcId", vpc)[0];
       if (!log) return notApplicable;
       return log.has("logDestination") ? undefined : "logDestination is not set";
-    },
+    }),
   ),
   onResource(
     "glue-continuous-logs",

@@ -1,8 +1,19 @@
-import { namesAnyone, restrictingKeys } from "../iam/union.ts";
-import { each, type Reader, typeOf } from "../reader.ts";
+import { limitedBy, namesAnyone } from "../iam/union.ts";
+import { each, type Reader, those, typeOf } from "../reader.ts";
 import { type Check, type Defect, notApplicable, type Rule } from "../rule.ts";
 import type { StackView } from "../stack.ts";
-import { controls, docs, isFalse, isNotTrue, isTrue, onResource, onStack } from "./checks.ts";
+import {
+  awsxVpc,
+  controls,
+  docs,
+  isFalse,
+  isNotTrue,
+  isTrue,
+  ofVpc,
+  onResource,
+  onStack,
+  vpcTypes,
+} from "./checks.ts";
 import { statementsOf } from "./statements.ts";
 
 const base = { category: "private network", severity: "high", level: "mandatory" } as const;
@@ -10,8 +21,6 @@ const base = { category: "private network", severity: "high", level: "mandatory"
 const bucketType = "aws:s3/bucket:Bucket";
 const blockType = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock";
 const groupType = "aws:ec2/securityGroup:SecurityGroup";
-const awsxVpc = "awsx:ec2:Vpc";
-const vpcTypes = ["aws:ec2/vpc:Vpc", awsxVpc];
 const endpointType = "aws:ec2/vpcEndpoint:VpcEndpoint";
 const rds = ["aws:rds/instance:Instance", "aws:rds/cluster:Cluster"];
 
@@ -20,19 +29,6 @@ const anywhere: ReadonlySet<string> = new Set(["0.0.0.0/0", "::/0", "0.0.0.0/00"
 /** Whether a range is the whole internet, or a half of it written to look like less. */
 const isAnywhere = (range: string): boolean => anywhere.has(range) || /\/[0-7]$/.test(range);
 
-/**
- * A question to a VPC of its own, or to the arguments of one from awsx. The engine shows awsx's without arguments and
- * with its parts, which are asked in its place; the offline graph has the arguments alone.
- */
-const ofVpc =
-  (check: Check): Check =>
-  (vpc, stack) => {
-    const { urn, type } = vpc.resource;
-    const shown =
-      type === awsxVpc && stack.ofType("aws:ec2/vpc:Vpc").some((part) => part.resource.parent === urn);
-    return shown ? notApplicable : check(vpc, stack);
-  };
-
 /** What leads out in a route: its range, or the gateway that it names, however narrow its range. */
 function wayOut(route: Reader): Defect | undefined {
   const range = ["destinationCidrBlock", "destinationIpv6CidrBlock", "cidrBlock", "ipv6CidrBlock"]
@@ -40,7 +36,7 @@ function wayOut(route: Reader): Defect | undefined {
     .find((value) => value !== undefined && isAnywhere(value));
   if (range !== undefined) return { detail: `Range::${range}`, message: `a route to ${range}` };
   const gateway =
-    ["natGatewayId", "egressOnlyGatewayId"].find((path) => route.has(path)) ??
+    ["natGatewayId", "egressOnlyGatewayId", "carrierGatewayId"].find((path) => route.has(path)) ??
     (isInternetGateway(route, "gatewayId") ? "gatewayId" : undefined);
   return gateway === undefined
     ? undefined
@@ -106,7 +102,11 @@ function selfReferences(group: Reader, stack: StackView): boolean {
     .some((rule) => stack.refers(rule, "referencedSecurityGroupId", group));
   const older = stack
     .attached("aws:ec2/securityGroupRule:SecurityGroupRule", "securityGroupId", group)
-    .some((rule) => rule.text("type") === "ingress" && rule.flag("self") === true);
+    .some(
+      (rule) =>
+        rule.text("type") === "ingress" &&
+        (rule.flag("self") === true || stack.refers(rule, "sourceSecurityGroupId", group)),
+    );
   return inline || separate || older;
 }
 
@@ -126,11 +126,10 @@ function openIn(endpoint: Reader): readonly Defect[] {
     .filter(({ effect }) => effect === "Allow")
     .flatMap((statement): Defect[] => {
       const detail = `Statement::${statement.id}`;
-      const keys = restrictingKeys(statement);
-      if (statement.notActions.length > 0 || statement.actions.includes("*")) {
+      if (statement.notActions.length > 0 || statement.actions.some((action) => /^\*(:\*)?$/.test(action))) {
         return [{ detail, message: `statement ${statement.id} lets every action through` }];
       }
-      return namesAnyone(statement) && !callerKeys.some((key) => keys.has(key))
+      return namesAnyone(statement) && !limitedBy(statement, callerKeys)
         ? [{ detail, message: `statement ${statement.id} lets callers of any account through` }]
         : [];
     });
@@ -143,11 +142,15 @@ const portTypes = [
   groupType,
 ];
 
-/** Whether a rule is between members of its own group. */
+/** Whether a protocol stands for every one; the provider takes the word for the number. */
+const isEveryProtocol = (protocol: string): boolean => /^(-1|all)$/i.test(protocol);
+
+/** Whether a rule is between members of its own group; the other's name is a new rule's, or an old one's. */
 function isWithinGroup(rule: Reader): boolean {
   if (rule.flag("self") === true) return true;
-  const [own, other] = ["securityGroupId", "referencedSecurityGroupId"];
-  if (!rule.has(other)) return false;
+  const own = "securityGroupId";
+  const other = ["referencedSecurityGroupId", "sourceSecurityGroupId"].find((path) => rule.has(path));
+  if (other === undefined) return false;
   if (rule.isKnown(own) && rule.isKnown(other)) return rule.text(own) === rule.text(other);
   const sources = rule.sources(other);
   return sources.length > 0 && sources.join() === rule.sources(own).join();
@@ -156,22 +159,27 @@ function isWithinGroup(rule: Reader): boolean {
 /** More ports than a rule may open, outside its own group. */
 function widePorts(rule: Reader, most: number): string | undefined {
   const protocol = rule.text("ipProtocol") ?? rule.text("protocol");
-  if (protocol === undefined || !/^(tcp|udp|6|17|-1)$/i.test(protocol) || isWithinGroup(rule))
-    return undefined;
+  if (protocol === undefined || isWithinGroup(rule)) return undefined;
+  if (!isEveryProtocol(protocol) && !/^(tcp|udp|6|17)$/i.test(protocol)) return undefined;
   const [from, to] = [rule.number("fromPort"), rule.number("toPort")];
-  if (protocol === "-1" || from === undefined || to === undefined) return "all ports are open";
+  if (isEveryProtocol(protocol) || from === undefined || to === undefined) return "all ports are open";
   return to - from + 1 > most || from < 1
     ? `ports ${from} to ${to} are open; allowed are ${most}`
     : undefined;
 }
 
-/** Whether a firewall is put before a stage: the API's id is AWS's to give, the stage's name is the program's. */
+/**
+ * Whether a firewall is put before a stage: by the reference, or by the API's id, which AWS gives, and the stage's name.
+ * @throws UnknownValue when neither tells
+ */
 function namesStage(association: Reader, stage: Reader): boolean {
-  if (!association.has("resourceArn")) return false;
-  const sources = association.sources("resourceArn");
-  if (sources.length > 0 && !sources.includes(stage.resource.urn)) return false;
-  if (sources.length > 0 && !association.isKnown("resourceArn")) return true;
-  return association.text("resourceArn")?.endsWith(`/stages/${stage.text("stageName")}`) === true;
+  const path = "resourceArn";
+  const sources = association.sources(path);
+  const isReferred = sources.includes(stage.resource.urn);
+  if (!association.isKnown(path) && sources.length > 0) return isReferred;
+  const [, api, name] = association.text(path)?.match(/\/restapis\/([^/]+)\/stages\/([^/]+)$/) ?? [];
+  if (name === undefined || name !== stage.text("stageName")) return false;
+  return (isReferred && !stage.isKnown("restApi")) || api === stage.text("restApi");
 }
 
 export const privateNetwork: readonly Rule[] = [
@@ -381,7 +389,7 @@ export const privateNetwork: readonly Rule[] = [
       link: `${docs}/vpc/latest/userguide/default-security-group.html`,
       types: vpcTypes,
     },
-    (vpc, stack) => {
+    ofVpc((vpc, stack) => {
       const group = stack.attached("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "vpcId", vpc)[0];
       if (!group) return "no DefaultSecurityGroup of it is in the stack";
       const open = ["ingress", "egress"].filter((direction) => group.list(direction).length > 0);
@@ -390,7 +398,7 @@ export const privateNetwork: readonly Rule[] = [
         message: `the default group has ${direction} rules`,
         urn: group.resource.urn,
       }));
-    },
+    }),
   ),
   onStack(
     "subnet-no-public-address",
@@ -480,7 +488,12 @@ export const privateNetwork: readonly Rule[] = [
         "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
       ],
     },
-    (rule) => (rule.text("ipProtocol") === "-1" ? "ipProtocol is -1, all of them" : undefined),
+    (rule) => {
+      const protocol = rule.text("ipProtocol");
+      return protocol !== undefined && isEveryProtocol(protocol)
+        ? `ipProtocol is ${protocol}: every protocol`
+        : undefined;
+    },
   ),
   onStack(
     "security-group-narrow-ports",
@@ -537,7 +550,7 @@ export const privateNetwork: readonly Rule[] = [
       link: `${docs}/vpc/latest/privatelink/aws-services-privatelink-support.html`,
       types: vpcTypes,
     },
-    (vpc, stack) => {
+    ofVpc((vpc, stack) => {
       const present = stack
         .attached(endpointType, "vpcId", vpc)
         .flatMap((endpoint) => endpoint.text("serviceName")?.split(".").at(-1) ?? []);
@@ -548,7 +561,7 @@ export const privateNetwork: readonly Rule[] = [
       return [...services]
         .filter((service) => !present.includes(service))
         .map((service) => ({ detail: `Service::${service}`, message: `no endpoint for ${service}` }));
-    },
+    }),
   ),
   onResource(
     "vpc-endpoint-private-dns",
@@ -599,6 +612,7 @@ export const privateNetwork: readonly Rule[] = [
       types: [
         "aws:ec2/route:Route",
         "aws:ec2/routeTable:RouteTable",
+        "aws:ec2/defaultRouteTable:DefaultRouteTable",
         "aws:ec2/natGateway:NatGateway",
         awsxVpc,
       ],
@@ -611,7 +625,7 @@ export const privateNetwork: readonly Rule[] = [
         return strategy === "None" ? undefined : `natGateways.strategy is ${strategy ?? "not set"}, not None`;
       }
       if (type.endsWith(":NatGateway")) return "a gateway to the internet";
-      return each(type.endsWith(":RouteTable") ? resource.items("routes") : [resource], wayOut);
+      return each(/RouteTable$/.test(type) ? resource.items("routes") : [resource], wayOut);
     }),
   ),
   onStack(
@@ -627,9 +641,9 @@ export const privateNetwork: readonly Rule[] = [
       types: ["aws:apigateway/stage:Stage"],
     },
     (stage, stack) =>
-      stack
-        .ofType("aws:wafv2/webAclAssociation:WebAclAssociation")
-        .some((association) => namesStage(association, stage))
+      those(stack.ofType("aws:wafv2/webAclAssociation:WebAclAssociation"), (association) =>
+        namesStage(association, stage),
+      ).length > 0
         ? undefined
         : "no WebAclAssociation names the stage",
   ),

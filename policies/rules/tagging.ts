@@ -38,6 +38,7 @@ export const taggableTypes: readonly string[] = [
   "aws:ec2/vpc:Vpc",
   "aws:ec2/subnet:Subnet",
   "aws:ec2/routeTable:RouteTable",
+  "aws:ec2/defaultRouteTable:DefaultRouteTable",
   "aws:ec2/securityGroup:SecurityGroup",
   "aws:ec2/vpcEndpoint:VpcEndpoint",
   "aws:ec2/flowLog:FlowLog",

@@ -181,6 +181,7 @@ const methodSettings = "aws:apigateway/methodSettings:MethodSettings";
 const method = "aws:apigateway/method:Method";
 const endpoint = "aws:ec2/vpcEndpoint:VpcEndpoint";
 const group = "aws:ec2/securityGroup:SecurityGroup";
+const groupRule = "aws:ec2/securityGroupRule:SecurityGroupRule";
 const ingress = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule";
 const egress = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule";
 const defaultGroup = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup";
@@ -752,12 +753,10 @@ export const cases: readonly Case[] = [
     [{ cidrBlocks: ["0.0.0.0/0"] }],
     [{ ipv6CidrBlocks: ["::/0"] }],
   ]),
-  at("security-group-no-open-ingress", "aws:ec2/securityGroupRule:SecurityGroupRule", "cidrBlocks", [
-    ["0.0.0.0/0"],
-  ]),
+  at("security-group-no-open-ingress", groupRule, "cidrBlocks", [["0.0.0.0/0"]]),
   at("security-group-no-open-egress", egress, "cidrIpv4", open, ["10.0.0.0/8", removed]),
   at("security-group-no-open-egress", group, "egress", [[{ cidrBlocks: ["0.0.0.0/0"] }]]),
-  at("security-group-one-protocol", ingress, "ipProtocol", ["-1"], ["tcp", "udp", removed]),
+  at("security-group-one-protocol", ingress, "ipProtocol", ["-1", "all"], ["tcp", "udp", removed]),
   at("security-group-one-protocol", egress, "ipProtocol", ["-1"]),
   at("security-group-narrow-ports", ingress, "toPort", [65_535, 453, removed], [443, 452], isAcross),
   at(
@@ -768,7 +767,17 @@ export const cases: readonly Case[] = [
     [443],
     ({ inputs }) => inputs.toPort === 443,
   ),
-  at("security-group-narrow-ports", egress, "ipProtocol", ["-1"], ["tcp"], isAcross),
+  at("security-group-narrow-ports", egress, "ipProtocol", ["-1", "all"], ["tcp"], isAcross),
+  at("security-group-narrow-ports", groupRule, "protocol", ["-1", "all", "ALL"], ["tcp", "udp"], isExtra),
+  at(
+    "security-group-narrow-ports",
+    groupRule,
+    "sourceSecurityGroupId",
+    ["sg-other", removed],
+    [],
+    ({ name }) => name === "extra-self",
+  ),
+  at("security-group-narrow-ports", group, "egress", [[{ protocol: "all", fromPort: 0, toPort: 0 }]]),
   at(
     "security-group-narrow-ports",
     egress,
@@ -812,7 +821,18 @@ export const cases: readonly Case[] = [
     '{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}',
     '{"Statement":{"Effect":"Allow","Principal":"*","NotAction":"s3:PutObject","Resource":"*"}}',
     '{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}',
+    '{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:role/x"},"Action":"*:*","Resource":"*"}}',
     statements("no condition", (all) => all.map((each) => omit(each, "Condition"))),
+    ...[
+      { ArnLike: { "aws:PrincipalArn": "arn:aws:*:*:*:*" } },
+      { ArnLike: { "aws:PrincipalArn": "arn:aws:iam::*:role/securecart-*" } },
+      { ArnLike: { "aws:PrincipalArn": ["arn:aws:iam::444455556666:role/x", "arn:aws:iam::*:role/x"] } },
+      { StringLike: { "aws:PrincipalAccount": "4*" } },
+      { StringLike: { "aws:PrincipalOrgPaths": "o-*/*" } },
+      { Null: { "aws:PrincipalAccount": "true" } },
+    ].map((Condition) =>
+      statements(JSON.stringify(Condition), (all) => all.map((each) => ({ ...each, Condition }))),
+    ),
   ]),
   at(
     "vpc-endpoint-policy",
@@ -821,6 +841,12 @@ export const cases: readonly Case[] = [
     ["x"],
     [
       '{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:role/x"},"Action":"s3:GetObject","Resource":"*"}}',
+      ...[
+        { ArnLike: { "aws:PrincipalArn": "arn:aws:iam::444455556666:role/securecart-*" } },
+        { "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": "o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/*" } },
+      ].map((Condition) =>
+        statements(JSON.stringify(Condition), (all) => all.map((each) => ({ ...each, Condition }))),
+      ),
     ],
   ),
   at("vpc-no-internet-route", "aws:ec2/route:Route", "destinationCidrBlock", open, ["10.0.0.0/8", removed]),
@@ -847,6 +873,24 @@ export const cases: readonly Case[] = [
     [],
     isExtra,
   ),
+  at(
+    "vpc-no-internet-route",
+    "aws:ec2/route:Route",
+    "carrierGatewayId",
+    ["cagw-0123456789abcdef0"],
+    [removed],
+  ),
+  at(
+    "vpc-no-internet-route",
+    "aws:ec2/defaultRouteTable:DefaultRouteTable",
+    "routes[0].cidrBlock",
+    ["0.0.0.0/0"],
+    ["10.0.0.0/8"],
+  ),
+  at("vpc-no-internet-route", "aws:ec2/defaultRouteTable:DefaultRouteTable", "routes", [
+    [{ ipv6CidrBlock: "::/0", egressOnlyGatewayId: "eigw-1" }],
+    [{ cidrBlock: "52.0.0.0/24", natGatewayId: "nat-1" }],
+  ]),
   at("vpc-no-internet-route", vpc, "natGateways", [
     removed,
     { strategy: "Single" },
@@ -854,7 +898,11 @@ export const cases: readonly Case[] = [
   ]),
   gone("apigateway-waf", "aws:wafv2/webAclAssociation:WebAclAssociation"),
   at("apigateway-waf", "aws:wafv2/webAclAssociation:WebAclAssociation", "resourceArn", [
-    "arn:aws:apigateway:eu-central-1::/restapis/abc/stages/another",
+    new From("another stage", (arn) => String(arn).replace(/[^/]+$/, "another")),
+    new From("the same name of another API", (arn) =>
+      String(arn).replace(/restapis\/[^/]+/, "restapis/another"),
+    ),
+    new From("a name that begins with the stage's", (arn) => `${arn}2`),
     removed,
   ]),
   // Logging and tracing

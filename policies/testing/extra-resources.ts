@@ -139,7 +139,7 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
     "aws:wafv2/webAclAssociation:WebAclAssociation",
     "extra",
     {
-      resourceArn: `arn:aws:apigateway:eu-central-1::/restapis/abc/stages/${stage.inputs.stageName}`,
+      resourceArn: `arn:aws:apigateway:eu-central-1::/restapis/${stage.inputs.restApi}/stages/${stage.inputs.stageName}`,
       webAclArn: "acl",
     },
     { resourceArn: [stage.urn] },
@@ -278,8 +278,21 @@ export function extraResources(stack: readonly Resource[]): readonly Resource[] 
     fromPort: 443,
     toPort: 443,
   });
+  add("aws:ec2/securityGroupRule:SecurityGroupRule", "extra-self", {
+    type: "ingress",
+    securityGroupId: "sg-1",
+    sourceSecurityGroupId: "sg-1",
+    protocol: "tcp",
+    fromPort: 0,
+    toPort: 65_535,
+  });
   add("aws:ec2/routeTable:RouteTable", "extra", {
     vpcId: "vpc-1",
+    routes: [{ cidrBlock: "10.110.0.0/16", vpcPeeringConnectionId: "pcx-1" }],
+    tags,
+  });
+  add("aws:ec2/defaultRouteTable:DefaultRouteTable", "extra", {
+    defaultRouteTableId: "rtb-1",
     routes: [{ cidrBlock: "10.110.0.0/16", vpcPeeringConnectionId: "pcx-1" }],
     tags,
   });
