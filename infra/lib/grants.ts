@@ -169,25 +169,24 @@ const keyUses: readonly { readonly actions: RegExp; readonly service: string; re
 /**
  * Uses a key as far as other statements need it: a role that writes no object may encrypt none.
  * @param statements what the role may do with data that the key encrypts
- * @param decrypt services that decrypt beside that
+ * @param beside services through which it is used beside that
  */
 export function useKeyFor(
   arns: Arns,
   keyArn: Name,
   statements: readonly Statement[],
-  decrypt: readonly string[] = [],
+  beside: KeyUse = {},
 ): Statement[] {
   const actions = statements
     .filter(({ effect }) => effect !== "Deny")
     .flatMap((statement) => statement.actions);
-  const services = (wanted: keyof KeyUse): string[] =>
-    keyUses
+  const services = (wanted: keyof KeyUse): string[] => {
+    const needed = keyUses
       .filter(({ use, actions: pattern }) => use === wanted && actions.some((action) => pattern.test(action)))
       .map(({ service }) => service);
-  return useKey(arns, keyArn, {
-    decrypt: [...new Set([...decrypt, ...services("decrypt")])].sort(),
-    encrypt: [...new Set(services("encrypt"))].sort(),
-  });
+    return [...new Set([...(beside[wanted] ?? []), ...needed])].sort();
+  };
+  return useKey(arns, keyArn, { decrypt: services("decrypt"), encrypt: services("encrypt") });
 }
 
 /** ARNs that the Glue catalog checks for a table: the catalog, its database, and its tables. */

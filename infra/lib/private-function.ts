@@ -104,7 +104,7 @@ export class PrivateFunction extends pulumi.ComponentResource {
             args.dataKeyArn,
             [failed, ...Object.values(args.policies ?? {}).flat()],
             // The environment.
-            ["lambda"],
+            { decrypt: ["lambda"] },
           ),
           ...args.policies,
         },

@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import type * as pulumi from "@pulumi/pulumi";
-import { type KeyUse, sendTo, useKey } from "./grants.ts";
+import { type KeyUse, sendTo, useKeyFor } from "./grants.ts";
 import { type Statement, WorkloadRole } from "./iam.ts";
 import { Arns, type Place } from "./place.ts";
 
@@ -41,8 +41,6 @@ export function triggerRole(
 ): WorkloadRole {
   const arns = new Arns(args.place);
   const failed = args.service === "scheduler.amazonaws.com" ? [sendTo(arns, args.failures.name)] : [];
-  const { decrypt = [], encrypt = [] } = args.key;
-  const queue = failed.length > 0 ? ["sqs"] : [];
   return new WorkloadRole(
     name,
     {
@@ -51,14 +49,7 @@ export function triggerRole(
       trust: args.service,
       permissionsBoundary: args.permissionsBoundary,
       policies: {
-        start: [
-          args.start,
-          ...failed,
-          ...useKey(arns, args.dataKeyArn, {
-            decrypt: [...queue, ...decrypt],
-            encrypt: [...queue, ...encrypt],
-          }),
-        ],
+        start: [args.start, ...failed, ...useKeyFor(arns, args.dataKeyArn, failed, args.key)],
       },
     },
     { parent },

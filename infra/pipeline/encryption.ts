@@ -109,7 +109,6 @@ export class Encryption extends pulumi.ComponentResource {
       useByService("Alarms", ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]),
       useByEvents("Topics", "sns"),
       useThroughServices(["emr-serverless", "logs", "sns", "s3"]),
-      useByOwnRoles(),
     ]);
     this.secretsKey = createKey("secrets", "Passwords and other secrets", [
       useThroughServices(["secretsmanager"]),
@@ -175,12 +174,13 @@ export class Encryption extends pulumi.ComponentResource {
       };
     }
 
-    // Spark encrypts its shuffle and Glue its bookmarks with the key itself, not through a service.
+    // What services do with a role and the key itself: Step Functions encrypts executions, EMR Serverless workers' disks,
+    // Glue the catalog and, through CloudWatch Logs, which keeps no data otherwise, the logs of jobs.
     function useByOwnRoles(): Statement {
       return {
         sid: "UseByOwnRoles",
         principals: { AWS: arns.iam("root") },
-        actions: use,
+        actions: ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
         resources: ["*"],
         conditions: { ArnLike: { "aws:PrincipalArn": arns.iam(`role/${name}-*`) } },
       };

@@ -146,6 +146,24 @@ describe("least privilege of the stack prod", function () {
     ]);
   });
 
+  it("lets own roles use a key directly for what some of them do only so", () => {
+    const all = [...calls, ...serviceCalls(stack, calls)];
+    const isDirect = ({ id }: { readonly id: string }): boolean => id === "UseByOwnRoles";
+    for (const key of [stack.dataKey, stack.logsKey]) {
+      const given = stack.resourceStatements(key)?.filter(isDirect) ?? [];
+      const needed = all
+        .filter(({ resource }) => resource === key)
+        .filter((call) => {
+          const policies = policiesFor(stack, call);
+          const resource = policies.resource?.filter((statement) => !isDirect(statement));
+          return decide(requestOf(stack, call), { ...policies, resource }) !== "Allowed";
+        });
+      expect([...new Set(needed.map(({ action }) => action))].sort(), key).to.deep.equal(
+        given.flatMap(({ actions }) => actions),
+      );
+    }
+  });
+
   describe("what a role must not do", () => {
     it("with objects of the lake: nothing but what is written down for it, and that", () => {
       const others = objectsOfOthers(stack);
@@ -231,6 +249,7 @@ describe("least privilege of the stack prod", function () {
         "another account's resource",
         "another key",
         "kms:CreateGrant",
+        "kms:Decrypt",
         "no TLS",
       ]);
       const foreign = still.filter((call) => why(call) === "another account's resource");

@@ -1,8 +1,7 @@
 // npm run least-privilege:record — runs the jobs here and writes what they did to files into recorded-jobs.json
 import { writeFileSync } from "node:fs";
-import path from "node:path";
+import { recordingFile } from "../jobs.ts";
 import { record } from "./record.ts";
 
-const file = path.join(import.meta.dirname, "../recorded-jobs.json");
-writeFileSync(file, `${JSON.stringify(await record(), null, 1)}\n`);
-process.stdout.write(`${file}\n`);
+writeFileSync(recordingFile, `${JSON.stringify(await record(), null, 1)}\n`);
+process.stdout.write(`${recordingFile}\n`);
