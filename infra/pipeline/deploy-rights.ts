@@ -415,6 +415,12 @@ export function deploymentStatements(
         resources: ["", ":*", "-*", "/*"].map((rest) => arns.logGroup(`*/${name}${rest}`)),
       },
       {
+        // A group is read back by looking for its name among all, which CloudWatch Logs asks for without a name.
+        sid: "FindLogGroups",
+        actions: ["logs:DescribeLogGroups"],
+        resources: [arns.regional("logs", "log-group:*")],
+      },
+      {
         sid: "Alarms",
         actions: [
           "cloudwatch:DescribeAlarms",
