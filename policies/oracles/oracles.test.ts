@@ -117,8 +117,8 @@ const accepted: readonly {
   {
     issue: "RESOURCE_MISMATCH",
     detail: /logs:DescribeLogGroups/,
-    document: /-fraud-(score|train)-runtime$/,
-    why: "EMR Serverless documents this resource: the log groups of the account",
+    document: /-(fraud-(score|train)-runtime|deploy-events)$/,
+    why: "EMR Serverless documents this resource, the log groups of the account, which its reference lacks",
   },
   { issue: "RESOURCE_STAR", detail: /./, document: /-boundary$/, why: "a boundary gives nothing" },
   {
