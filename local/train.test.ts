@@ -2,9 +2,10 @@
 import { cp, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { expect } from "chai";
+import { DirectoryStore } from "./adapters/directoryStore.ts";
 import { command, type Exit, secondStep, temporaryFolder } from "./testing/harness.ts";
-import { told } from "./train.ts";
-import { buckets } from "./workspace.ts";
+import { told, train } from "./train.ts";
+import { buckets, Workspace } from "./workspace.ts";
 
 describe("fraud model on a laptop", function () {
   this.timeout(900_000);
@@ -54,6 +55,24 @@ describe("fraud model on a laptop", function () {
     expect(told(about({ other_features: "old" }))).to.match(
       /run on \(the one before, old, reads other features and was not compared\)\.\n$/,
     );
+  });
+
+  // What the job makes of it (fewer for few rows or a single core) is what jobs/tests/test_fraud_model.py is about.
+  it("asks for two workers, whatever cores the machine has, since a model depends on their number", async () => {
+    const out = path.join(folder, "asked");
+    await new DirectoryStore(new Workspace(out).lake).putText(buckets.artifacts, "contracts.json", "{}");
+    const asked: unknown[] = [];
+    const start = () => ({
+      request: () => Promise.reject(new Error("nothing else is asked for")),
+      runJob: async (job: string, argv: readonly string[]) => {
+        asked.push(job, ...["--workers", "--seed"].map((name) => argv[argv.indexOf(name) + 1]));
+        throw new Error("no Spark in this test");
+      },
+      stop: async () => {},
+    });
+    const failure = await train({ out, seed: 3, sampleLabels: false }, start).catch(String);
+    expect(failure).to.equal("Error: no Spark in this test");
+    expect(asked).to.deep.equal(["fraud_train", "2", "3"]);
   });
 
   it("says what is missing, trains, and scores what comes next by the model @slow", async () => {

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { DirectoryStore } from "./adapters/directoryStore.ts";
-import { SparkDriver } from "./spark.ts";
+import { SparkDriver, type SparkDriverOptions } from "./spark.ts";
 import { defaultArguments } from "./tasks.ts";
 import { buckets, messageOf, UserError, Workspace } from "./workspace.ts";
 
@@ -62,11 +62,16 @@ export function told(text: string): string {
 /**
  * Trains, and says what came of it.
  *
+ * @param start starts what runs the job; a test without Spark has its own
  * @returns the exit code
  * @throws UserError when the folder is in use, holds no lake, or the reports cannot be read
  * @throws DriverError when the job says what is missing to train
  */
-export async function train({ out, seed, labels, sampleLabels }: TrainOptions): Promise<number> {
+export async function train(
+  { out, seed, labels, sampleLabels }: TrainOptions,
+  start: (options: SparkDriverOptions) => Pick<SparkDriver, "request" | "runJob" | "stop"> = (options) =>
+    new SparkDriver(options),
+): Promise<number> {
   const workspace = new Workspace(out);
   const { lake, sources, scratch, log } = workspace;
   const store = new DirectoryStore(lake);
@@ -74,7 +79,7 @@ export async function train({ out, seed, labels, sampleLabels }: TrainOptions): 
     throw new UserError(`${lake} holds no transactions yet; run npm start first`);
   }
   const unlock = await workspace.lock();
-  const spark = new SparkDriver({ lake, sources, scratch, log });
+  const spark = start({ lake, sources, scratch, log });
   try {
     if (labels !== undefined) {
       const text = await readFile(labels, "utf8").catch((error: unknown) => {
