@@ -148,12 +148,6 @@ export function deploymentStatements(
         resources: [arns.regional("kinesis", `stream/${name}-*`)],
       },
       {
-        // These know no resource, says the service authorization reference.
-        sid: "ResizeStreams",
-        actions: ["kinesis:UpdateShardCount", "kinesis:UpdateStreamMode"],
-        resources: ["*"],
-      },
-      {
         sid: "TaggedKeys",
         actions: [
           "kms:Decrypt",
@@ -319,9 +313,16 @@ export function deploymentStatements(
     ],
     platform: [
       {
-        // The program looks its subnets and zones up; looking knows no resources.
-        sid: "LookUp",
-        actions: ["ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets"],
+        // These know no resource, says the service authorization reference. The program looks its subnets and zones up;
+        // streams are resized; a usage limit has no ARN that a policy could name.
+        sid: "WithoutResource",
+        actions: [
+          "ec2:DescribeAvailabilityZones",
+          "ec2:DescribeSubnets",
+          "kinesis:UpdateShardCount",
+          "kinesis:UpdateStreamMode",
+          "redshift-serverless:UpdateUsageLimit",
+        ],
         resources: ["*"],
       },
       {
@@ -338,12 +339,6 @@ export function deploymentStatements(
           arns.regional("redshift-serverless", "workgroup/*"),
         ],
         conditions: { StringEquals: { "aws:ResourceTag/pipeline": name } },
-      },
-      {
-        // A usage limit has no ARN that a policy could name.
-        sid: "UsageLimits",
-        actions: ["redshift-serverless:UpdateUsageLimit"],
-        resources: ["*"],
       },
       {
         sid: "Dashboard",
@@ -406,7 +401,9 @@ export function deploymentStatements(
         actions: [
           "logs:AssociateKmsKey",
           "logs:CreateLogGroup",
+          "logs:DescribeMetricFilters",
           "logs:ListTagsForResource",
+          "logs:PutMetricFilter",
           "logs:PutRetentionPolicy",
           "logs:TagResource",
         ],

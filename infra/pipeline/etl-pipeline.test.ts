@@ -24,6 +24,7 @@ import {
 } from "../testing.ts";
 import { workloadActions } from "./access.ts";
 import { EtlPipeline, type EtlPipelineArgs } from "./etl-pipeline.ts";
+import { rulesMessage } from "./fraud.ts";
 
 const roleType = "aws:iam/role:Role";
 const policyTypes = new Set(["aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"]);
@@ -730,6 +731,20 @@ describe("EtlPipeline as a component", () => {
     expect(outside.map(({ name }) => name)).to.deep.equal(["shop-partner-pull"]);
   });
 
+  it("raises an alarm when the log of the application says that rules score in the model's place", async () => {
+    const graph = await record(() => new EtlPipeline("shop", args()));
+    const application = one(graph, "aws:emrserverless/application:Application", "shop-fraud").inputs;
+    const filter = one(graph, "aws:cloudwatch/logMetricFilter:LogMetricFilter", "shop-fraud-rules").inputs;
+    expect(filter.pattern).to.equal(`"${rulesMessage}"`);
+    expect(application.monitoringConfiguration).to.have.nested.property(
+      "cloudwatchLoggingConfiguration.logGroupName",
+      filter.logGroupName,
+    );
+    expect(one(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", "shop-fraud-rules").inputs).to.include({
+      metricName: "shop-fraud-rules",
+    });
+  });
+
   it("scores only where contracts have scores, and then needs the packages of the jobs", async () => {
     const { fraudEnvironment: _, ...without } = args();
     const error = await failureOf(() => new EtlPipeline("shop", without));
@@ -737,6 +752,7 @@ describe("EtlPipeline as a component", () => {
     const fewer = contracts.filter((contract) => contract.name !== "fraud_scores");
     const graph = await record(() => new EtlPipeline("shop", { ...without, contracts: fewer }));
     expect(ofType(graph, "aws:emrserverless/application:Application")).to.deep.equal([]);
+    expect(ofType(graph, "aws:cloudwatch/logMetricFilter:LogMetricFilter")).to.deep.equal([]);
     expect(one(graph, "aws:sfn/stateMachine:StateMachine", "shop").inputs.definition).not.to.contain(
       "ScoreFraud",
     );

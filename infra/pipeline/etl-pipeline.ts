@@ -21,7 +21,14 @@ import {
 } from "./batch.ts";
 import { Catalog, parquetTables, quarantineTable } from "./catalog.ts";
 import { Encryption } from "./encryption.ts";
-import { Fraud, type FraudArgs, type FraudSize, fraudServices, scoresContract } from "./fraud.ts";
+import {
+  Fraud,
+  type FraudArgs,
+  type FraudSize,
+  fraudServices,
+  rulesMessage,
+  scoresContract,
+} from "./fraud.ts";
 import {
   bundleSpecOf,
   type FunctionName,
@@ -812,6 +819,14 @@ export class EtlPipeline extends pulumi.ComponentResource {
                   name: pipeline.fraud.application.name,
                   id: pipeline.fraud.application.id,
                   slowAfterMinutes: args.fraud?.slowAfterMinutes ?? 30,
+                },
+              },
+              messages: {
+                "fraud-rules": {
+                  logGroupName: pipeline.fraud.nodes.logGroup.name,
+                  words: rulesMessage,
+                  description:
+                    "Rules score fraud, since the model in use reads other features than the code computes. Train a new one.",
                 },
               },
             }),

@@ -716,6 +716,37 @@ describe("Monitoring", () => {
       expect(inputs, own).not.to.have.property(own);
   });
 
+  it("counts words in a log and tells of them once, as long as a run a day writes them", async () => {
+    const logGroupName = "/aws/emr-serverless/shop-fraud";
+    const message = { logGroupName, words: "ALL IS LOST", description: "Find it." };
+    const nothing = { jobs: [], functions: {}, machines: [], failureQueues: [], workgroups: [] };
+    const graph = await record(() => watch({ watched: { ...nothing, messages: { lost: message } } }));
+    expect(one(graph, "aws:cloudwatch/logMetricFilter:LogMetricFilter", "shop-lost").inputs).to.deep.equal({
+      name: "shop-lost",
+      logGroupName,
+      pattern: '"ALL IS LOST"',
+      metricTransformation: { namespace: "SecureCart", name: "shop-lost", value: "1" },
+    });
+    const { inputs } = one(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", "shop-lost");
+    expect(inputs).to.deep.equal({
+      name: "shop-lost",
+      alarmDescription: "Find it.",
+      namespace: "SecureCart",
+      metricName: "shop-lost",
+      statistic: "Sum",
+      comparisonOperator: "GreaterThanThreshold",
+      threshold: 0,
+      period: 3600,
+      evaluationPeriods: 30,
+      datapointsToAlarm: 1,
+      treatMissingData: "notBreaching",
+      alarmActions: ["arn:aws:sns:eu-central-1:111122223333:shop-alerts"],
+      okActions: ["arn:aws:sns:eu-central-1:111122223333:shop-alerts"],
+    });
+    const none = await record(() => watch());
+    expect(ofType(none, "aws:cloudwatch/logMetricFilter:LogMetricFilter")).to.deep.equal([]);
+  });
+
   it("lets alarms, events and budgets publish to the encrypted topic", async () => {
     const graph = await record(() => watch());
     expect(one(graph, "aws:sns/topic:Topic", "shop-alerts").inputs).to.deep.equal({

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
@@ -15,7 +15,8 @@ import {
   rightsOf,
   statementsOf,
 } from "../testing.ts";
-import { Fraud, type FraudArgs } from "./fraud.ts";
+import { Fraud, type FraudArgs, rulesMessage } from "./fraud.ts";
+import { jobsPackage } from "./jobs.ts";
 
 const packageDir = mkdtempSync(path.join(tmpdir(), "fraud-"));
 for (const job of ["score", "train"])
@@ -70,6 +71,14 @@ describe("Fraud", () => {
       retentionInDays: 30,
       kmsKeyId: keyArns.logsKeyArn,
     });
+  });
+
+  // Nobody configures logging in the jobs, so Python writes warnings and errors, and nothing below, to standard error. Spark
+  // gives both streams of the driver's Python on as its own standard output: both are in the application's log types.
+  it("looks in the log for the words with which scoring says that rules stepped in", () => {
+    const script = readFileSync(path.join(jobsPackage, "fraud_score.py"), "utf8");
+    const logged = [...script.matchAll(/\blog\.(?:warning|error)\(\s*"([^"]*)"/g)].map(([, text]) => text);
+    expect(logged.map((text) => text?.slice(0, rulesMessage.length))).to.include(rulesMessage);
   });
 
   it("uploads scripts and packages, encrypted, under names that their content decides", async () => {

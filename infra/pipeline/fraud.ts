@@ -47,6 +47,9 @@ export const fraudServices: PrivateServices = {
 export const fraudJobs = ["score", "train"] as const;
 export type FraudJob = (typeof fraudJobs)[number];
 
+/** What scoring logs when the champion cannot be used; monitoring looks for it in the log of the driver. */
+export const rulesMessage = "FRAUD SCORES COME FROM RULES";
+
 /** The only contract without which there is nothing to score into. */
 export const scoresContract = "fraud_scores";
 

@@ -24,6 +24,17 @@ export interface Watched {
   readonly streamingJobs?: readonly pulumi.Input<string>[];
   /** Applications of EMR Serverless by the name that their alarms get. @default {} */
   readonly applications?: Readonly<Record<string, WatchedApplication>>;
+  /** Words in logs by the name that their alarm gets. @default {} */
+  readonly messages?: Readonly<Record<string, WatchedMessage>>;
+}
+
+/** Words that every daily run writes into its log as long as somebody has something to do. */
+export interface WatchedMessage {
+  readonly logGroupName: pulumi.Input<string>;
+  /** As one line of the log has them, upper and lower case. */
+  readonly words: string;
+  /** What is wrong, and what to do. */
+  readonly description: string;
 }
 
 /** An application of EMR Serverless; its metrics carry both its name and its id. */
@@ -130,6 +141,7 @@ export class Monitoring extends pulumi.ComponentResource {
     watchStreams(topicArn);
     watchApis(topicArn);
     watchApplications(topicArn);
+    watchMessages(topicArn);
     const rules = {
       ...(watched.jobs.length > 0 && watchJobs(topicArn)),
       ...(watched.workgroups.length > 0 && watchLoads(topicArn)),
@@ -352,6 +364,33 @@ export class Monitoring extends pulumi.ComponentResource {
           evaluationPeriods: periods,
           datapointsToAlarm: periods,
           alarmDescription: pulumi.interpolate`A job of ${ApplicationName} takes longer than usual. Its trace in X-Ray shows which stage.`,
+        });
+      }
+    }
+
+    function watchMessages(topicArn: pulumi.Output<string>): void {
+      for (const [own, { logGroupName, words, description }] of Object.entries(watched.messages ?? {})) {
+        const filter = new aws.cloudwatch.LogMetricFilter(
+          `${name}-${own}`,
+          {
+            name: `${name}-${own}`,
+            logGroupName,
+            // In quotes it is one phrase: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+            pattern: `"${words}"`,
+            // Only fields of a line can be dimensions, so the metric's name says whose it is.
+            metricTransformation: { namespace: "SecureCart", name: `${name}-${own}`, value: "1" },
+          },
+          { parent },
+        );
+        alarm(own, topicArn, {
+          namespace: filter.metricTransformation.namespace,
+          metricName: filter.metricTransformation.name,
+          // Longer than from one daily run to the next, so that the alarm tells once that it began and once that it is
+          // over. CloudWatch judges more than a day once an hour.
+          period: 3600,
+          evaluationPeriods: 30,
+          datapointsToAlarm: 1,
+          alarmDescription: description,
         });
       }
     }

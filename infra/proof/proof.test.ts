@@ -54,7 +54,7 @@ describe("least privilege of the stack prod", function () {
     expect(notAllowed(serviceCalls(stack, calls))).to.deep.equal([]);
   });
 
-  it("lets who deploys make each log group, as AWS names it and as CloudWatch Logs asks for it", () => {
+  it("lets who deploys make each log group and count words in it, as AWS names it and as CloudWatch Logs asks for it", () => {
     const groups = stack.ofType("aws:cloudwatch/logGroup:LogGroup").map(({ inputs }) => String(inputs.name));
     expect(groups).to.include(`/aws/vendedlogs/states/${stack.name}`);
     const making = groups.flatMap((name) =>
@@ -62,7 +62,9 @@ describe("least privilege of the stack prod", function () {
         [
           "logs:AssociateKmsKey",
           "logs:CreateLogGroup",
+          "logs:DescribeMetricFilters",
           "logs:ListTagsForResource",
+          "logs:PutMetricFilter",
           "logs:PutRetentionPolicy",
           "logs:TagResource",
         ].map((action) => ({ role: "deploy", action, resource, context: {} })),
