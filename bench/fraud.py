@@ -32,12 +32,14 @@ from securecart import fraud_score  # noqa: E402
 from securecart.contract import load_bundle  # noqa: E402
 from securecart.fraud.features import features  # noqa: E402
 from securecart.fraud.model import Calibration, Model, fit  # noqa: E402
+from securecart.fraud.pending import SCORED  # noqa: E402
 from securecart.fraud.registry import Registry  # noqa: E402
 from securecart.fraud.scoring import by_model  # noqa: E402
 from securecart.fraud.transactions import read_handbook  # noqa: E402
 from securecart.lake import SETTINGS  # noqa: E402
 from securecart.objects import LAKE_ROOT_VARIABLE, read_text, write_text  # noqa: E402
-from securecart.tables import create_or_evolve  # noqa: E402
+from securecart.snapshots import append  # noqa: E402
+from securecart.tables import create_or_evolve, snapshot_of  # noqa: E402
 from spark_session import BUCKETS, local_session  # noqa: E402
 
 #: Enough that a partition of the largest case fits the heap; EMR's default is higher still.
@@ -136,18 +138,19 @@ def a_day(folder: Path, days: str) -> dict[str, Any]:
     )
     before = F.col("event_time") < F.lit(LAST_DAY)
 
-    def append(table: str, rows: DataFrame) -> None:
-        spark.table(table).limit(0).unionByName(rows, allowMissingColumns=True).sort("event_time").writeTo(
-            table
-        ).append()
+    def in_form(table: str, rows: DataFrame) -> DataFrame:
+        return spark.table(table).limit(0).unionByName(rows, allowMissingColumns=True).sort("event_time")
 
-    append(tables["transactions"], history)
+    stored = tables["transactions"]
+    in_form(stored, history.where(before)).writeTo(stored).append()
     people = history.select("customer_id", F.lit("DE").alias("country"), F.current_timestamp().alias("event_time"))
     spark.table(tables["customers"]).limit(0).unionByName(
         people.dropDuplicates(["customer_id"]).drop("event_time"), allowMissingColumns=True
     ).writeTo(tables["customers"]).append()
     known = history.where(before).withColumnRenamed("row_hash", "transaction_hash").drop("amount", "ip_address")
-    append(tables["fraud_scores"], known)
+    scores = tables["fraud_scores"]
+    append(scores, in_form(scores, known), SCORED, str(snapshot_of(spark, stored)))
+    in_form(stored, history.where(~before)).writeTo(stored).append()
     arguments = ["--contracts", CONTRACTS, "--geo-database", str(GEO)]
     arguments += ["--staging-db", database, "--curated-db", database, "--batch-id", f"day-{days}"]
     for zone in ("landing", "staging", "curated", "quarantine", "artifacts"):
@@ -227,6 +230,8 @@ def measured(folder: Path, kind: str, value: str) -> dict[str, Any]:
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:  # none was asked for
+        return
     print(f"\n{title}\n\n| {' | '.join(rows[0])} |\n|{' --- |' * len(rows[0])}")
     for row in rows:
         texts = [f"{v:.1f}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v for v in row.values()]

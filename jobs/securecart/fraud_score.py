@@ -17,7 +17,7 @@ import argparse
 import json
 import logging
 import sys
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, Observation
@@ -27,12 +27,12 @@ from securecart import lake
 from securecart.fraud.features import LOOKBACK_DAYS, features
 from securecart.fraud.inputs import arguments, labels_of, transactions_of
 from securecart.fraud.model import OtherFeaturesError
+from securecart.fraud.pending import pending, settle
 from securecart.fraud.registry import Registry
 from securecart.fraud.scoring import RULES_REVIEW_THRESHOLD, by_model, by_rules, decided
 from securecart.fraud.trace import Trace, traced
 from securecart.fraud.transactions import on_days
 from securecart.objects import write_text
-from securecart.tables import merge_changes, snapshot_of
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +61,6 @@ class Topic:
         self.client.publish(TopicArn=self.arn, Subject=subject, Message=message)
 
 
-def pending(transactions: DataFrame, scores: DataFrame) -> DataFrame:
-    """Transactions without a score of the version they have now, whichever batch brought them."""
-    scored = scores.select("transaction_id", F.col("transaction_hash").alias("row_hash"))
-    return transactions.join(scored, ["transaction_id", "row_hash"], "left_anti")
-
-
-def orphans(transactions: DataFrame, scores: DataFrame) -> DataFrame:
-    """Scores whose transaction is gone, as a corrected drop may have it."""
-    return scores.join(transactions.select("transaction_id"), "transaction_id", "left_anti")
-
-
 def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
     """Scores what is pending.
 
@@ -81,8 +70,6 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
     """
     contract = job.contracts[SCORES]
     table, source = job.lake.table(contract), job.lake.table(job.contracts["transactions"])
-    transactions, scores = job.spark.table(source), job.spark.table(table)
-    empty = snapshot_of(job.spark, table) is None
     unusable = None
     try:
         champion = Registry(job.lake.curated).champion()
@@ -90,24 +77,30 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
         champion, unusable = None, error.version
         log.error("FRAUD SCORES COME FROM RULES: %s", error)
     with trace.stage("read") as notes:
-        todo = pending(transactions, scores).persist()
-        span = todo.agg(F.min("event_time"), F.max("event_time"), F.count(F.lit(1))).first()
-        assert span is not None
-        notes["rows"] = span[2]
+        work = pending(job.spark, source, table)
+        todo = work.transactions.persist()
+        found = todo.agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.count(F.when(F.col("replaces"), 1)).alias("replaced"),
+            # As texts: a timestamp would come to Python in the time zone of its process.
+            F.date_sub(F.to_date(F.min("event_time")), LOOKBACK_DAYS).cast("string").alias("first"),
+            F.to_date(F.max("event_time")).cast("string").alias("last"),
+        ).first()
+        assert found is not None
+        notes["rows"] = found["rows"]
     counts: dict[str, Any] = {"scored": 0, "deleted": 0, "review": 0, "alerts": 0}
     counts |= {"method": "rules" if champion is None else "model", "unusable_champion": unusable}
     rows = None
-    if span[2] > 0:
+    if found["rows"] > 0:
         with trace.stage("features") as notes:
-            first = (span[0] - timedelta(days=LOOKBACK_DAYS)).date().isoformat()
-            history = on_days(transactions, first, span[1].date().isoformat())
+            history = on_days(job.spark.table(source), found["first"], found["last"])
             labels = labels_of(job)
             featured = features(transactions_of(job, history, labels)).join(
                 todo.select("transaction_id"), "transaction_id", "left_semi"
             )
             # Computed here and not with the scores, so that the trace says what takes the time.
             featured = featured.localCheckpoint()
-            notes["rows"] = span[2]
+            notes["rows"] = found["rows"]
         with trace.stage("score") as notes:
             if champion is None:
                 rows = decided(by_rules(featured), RULES_REVIEW_THRESHOLD, "rules", None)
@@ -129,27 +122,12 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
                 {"version_at": F.lit(job.started_at), "batch_id": F.lit(job.batch_id), "_op": F.lit("U")}
             )
     with trace.stage("write") as notes:
-        counts["deleted"] = _write(job, table, rows, None if empty else orphans(transactions, scores))
+        counts["deleted"] = settle(job.spark, table, work, rows, replaces=found["replaced"] > 0)
         notes["rows"] = counts["scored"] + counts["deleted"]
     if counts["alerts"] > 0 and rows is not None:
         _alert(job, rows, counts)
     todo.unpersist()
     return counts
-
-
-def _write(job: lake.Job, table: str, rows: DataFrame | None, gone: DataFrame | None) -> int:
-    """Brings scores into the table and takes orphans out. Returns how many were taken out."""
-    if gone is None:
-        # Into an empty table an append has the same effect as a MERGE, and needs no join.
-        if rows is not None:
-            rows.drop("_op").writeTo(table).append()
-        return 0
-    gone = gone.withColumn("_op", F.lit("D")).localCheckpoint()
-    deleted = gone.count()
-    changes = rows if deleted == 0 else gone if rows is None else rows.unionByName(gone)
-    if changes is not None:
-        merge_changes(table, changes, ("transaction_id",), "TRUE")
-    return deleted
 
 
 def _alert(job: lake.Job, rows: DataFrame, counts: dict[str, Any]) -> None:

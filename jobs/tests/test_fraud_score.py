@@ -25,6 +25,7 @@ from pyspark.sql import functions as F
 from securecart import fraud_score, fraud_train
 from securecart.contract import Bundle
 from securecart.errors import JobError
+from securecart.fraud import pending
 from securecart.fraud.model import SETTINGS
 from securecart.fraud.source import read_labels
 from securecart.objects import read_text, write_text
@@ -177,16 +178,16 @@ def test_a_slow_read_is_seen_in_the_trace(payments: Payments, monkeypatch: pytes
     payments.add("transactions", *[payment(f"T{n}", n) for n in range(10)])
     header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
     asked = datetime.now(UTC) - timedelta(seconds=30)
-    pending = fraud_score.pending
+    unscored = pending.unscored
 
     def wait(_: str) -> bool:
         time.sleep(0.3)
         return True
 
     def slow(transactions: DataFrame, scores: DataFrame) -> DataFrame:
-        return pending(transactions, scores).where(F.udf(wait, "boolean")("transaction_id"))
+        return unscored(transactions, scores).where(F.udf(wait, "boolean")("transaction_id"))
 
-    monkeypatch.setattr(fraud_score, "pending", slow)
+    monkeypatch.setattr(pending, "unscored", slow)
     payments.score("slow", "--trace-header", header, "--submitted-at", asked.isoformat())
     (segment,) = payments.run_file("slow", "fraud_score-trace")
     assert (segment["trace_id"], segment["parent_id"]) == ("1-5759e988-bd862e3fe1be46a994272793", "53995c3f42cd8ad8")
