@@ -263,6 +263,18 @@ export const explanations: readonly Explanation[] = [
     [ownTag, { removed: "tags.pipeline" }],
   ),
   ...of(
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter",
+    [
+      refused,
+      {
+        removed:
+          "logGroupName pattern metricTransformation metricTransformation.name metricTransformation.namespace " +
+          "metricTransformation.value",
+      },
+    ],
+    [named, { removed: "name" }],
+  ),
+  ...of(
     "aws:cloudwatch/metricAlarm:MetricAlarm",
     [text, { removed: "alarmDescription" }],
     [named, { removed: "name" }],
@@ -281,7 +293,7 @@ export const explanations: readonly Explanation[] = [
     ],
     ["a threshold of 0 sets it off sooner", { zero: "threshold" }],
     [
-      "all of the evaluated periods is the default; AWS refuses more or none",
+      "all of the evaluated periods is the default, and where one is enough the alarm's test holds it; AWS refuses more or none",
       { "removed zero maximum": "datapointsToAlarm" },
     ],
     [ownTag, { removed: "tags.pipeline" }],
