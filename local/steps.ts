@@ -22,6 +22,7 @@ const labels: Readonly<Record<string, string>> = {
   Export: "export changes",
   RenderLoad: "plan loads",
   SubmitLoad: "load",
+  Maintain: "maintain tables",
   Commit: "commit",
   Rollback: "roll back",
   RollBackFirst: "roll back an earlier run",

@@ -45,6 +45,7 @@ export function localNames(recipes: readonly string[]): WorkflowNames {
       publish: "publish",
       curate: "curate",
       export: "export",
+      maintain: "maintain",
       rollback: "rollback",
     },
     fraud: {

@@ -23,12 +23,13 @@ const longestRunSeconds = 5 * 3600;
 
 /**
  * The state machine of the batch pipeline: Plan → Extract → Recipes → Clean → Quality → Publish → Curate → ScoreFraud →
- * Export → Load → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
+ * Export → Load → Maintain → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
  *
  * Variables: `plan` is the planning step's answer (the plan itself is in S3), `publishing` says whether tables have
  * changed that go back should the run fail, `rollbackFailed` that they did not, `rolledBack` names the plan of an earlier
  * run whose tables this one brought back first ("none"), `failure` what went wrong: `{Step, Error, Cause}`, `aftermath`
- * what went wrong while that was handled. Every failure passes HandleFailure and ends in Failed.
+ * what went wrong while that was handled, `notMaintained` why the upkeep of the tables failed ("none"). Every other failure
+ * passes HandleFailure and ends in Failed.
  */
 export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
   const onFailure = (step: string) => failTo("HandleFailure", "failure", step);
@@ -41,7 +42,14 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
     Start: {
       Type: "Pass",
       Comment: "Variables that the handling of a failure reads have a value from the beginning.",
-      Assign: { plan: {}, publishing: false, rollbackFailed: false, rolledBack: "none", aftermath: [] },
+      Assign: {
+        plan: {},
+        publishing: false,
+        rollbackFailed: false,
+        rolledBack: "none",
+        aftermath: [],
+        notMaintained: "none",
+      },
       Next: "Plan",
     },
     Plan: lambdaTask(
@@ -156,10 +164,16 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
       { next: "Load", onFailure: onFailure("load") },
     ),
     Load: {
-      ...loadTables(names, { Next: "Commit", Catch: [onFailure("load")] }),
+      ...loadTables(names, { Next: "IsUpkeepDue", Catch: [onFailure("load")] }),
       // What the warehouse shows stays in the lake: a commit that fails now is made up for by the next run.
       Assign: { publishing: false },
     },
+    IsUpkeepDue: {
+      Type: "Choice",
+      Choices: [{ Condition: "{% $plan.maintain = true %}", Next: "Maintain" }],
+      Default: "Commit",
+    },
+    Maintain: maintain(names),
     Commit: lambdaTask(names, "commit", planPayload, {
       next: "IsMoreWaiting",
       onFailure: onFailure("commit"),
@@ -173,7 +187,9 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
     StartNext: startNext(names),
     Loaded: {
       Type: "Succeed",
-      Output: { status: "LOADED", batchId: "{% $plan.batchId %}", commit: "{% $states.input %}" },
+      // An object's member without a value is left out.
+      Output: `{% {'status': 'LOADED', 'batchId': $plan.batchId, 'commit': $states.input,
+        'notMaintained': $notMaintained != 'none' ? $notMaintained} %}`.replaceAll(/\s*\n\s*/g, " "),
     },
     ...failureStates(names),
   };
@@ -183,6 +199,25 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
     TimeoutSeconds: longestRunSeconds,
     StartAt: "Start",
     States: states,
+  };
+}
+
+/**
+ * The upkeep of the tables, in the run's lease, so that nothing else writes them. The warehouse has the batch by now: an
+ * upkeep that fails is told in the output, is due again in the next run, and fails nothing.
+ */
+function maintain(names: WorkflowNames): TaskState {
+  return {
+    ...jobTask(names, "maintain", {
+      next: "Commit",
+      onFailure: {
+        ErrorEquals: ["States.ALL"],
+        Assign: { notMaintained: "{% $states.errorOutput.Error & ': ' & $states.errorOutput.Cause %}" },
+        Next: "Commit",
+      },
+    }),
+    // The commit waits for it.
+    TimeoutSeconds: 1800,
   };
 }
 

@@ -31,6 +31,7 @@ export interface WorkflowNames {
     publish: string;
     curate: string;
     export: string;
+    maintain: string;
     rollback: string;
   };
   /** The job that scores transactions on EMR Serverless; without it the workflow does not score. */

@@ -383,6 +383,28 @@ describe("workflow on its paths", () => {
     expect(result).to.include({ status: "FAILED", cause: "rollback of an earlier run: still full" });
   });
 
+  it("keeps the tables up when that is due, after the load and before others may write them", async () => {
+    const { result, called } = await runWorkflow({ plan: { ...planned, maintain: true } });
+    expect(result).to.have.nested.property("output.status", "LOADED");
+    expect(result).not.to.have.nested.property("output.notMaintained");
+    expect(called.slice(-3)).to.deep.equal([load.at(-1), "securecart-maintain", "commit"]);
+  });
+
+  it("commits what is loaded though the upkeep fails, and says so", async () => {
+    const { result, called } = await runWorkflow({
+      plan: { ...planned, maintain: true },
+      "securecart-maintain": failing("Glue.ConcurrentRunsExceededException", "another is on"),
+    });
+    expect(result).to.deep.include({ status: "SUCCEEDED" });
+    expect(result).to.have.nested.property(
+      "output.notMaintained",
+      "Glue.ConcurrentRunsExceededException: another is on",
+    );
+    expect(result).to.have.nested.property("output.commit.status", "COMMITTED");
+    expect(called.at(-1)).to.equal("commit");
+    expect(called).not.to.include("securecart-rollback");
+  });
+
   it("ends FAILED with the first failure when abort fails, too", async () => {
     const { result } = await runWorkflow({
       verdict: failing("JobError", "no metrics"),
@@ -441,7 +463,7 @@ describe("workflow on its paths", () => {
     const runs = [
       { plan: { status: "NOTHING_NEW" } },
       { plan: { status: "BUSY" } },
-      { commit: { status: "COMMITTED", pending: true } },
+      { commit: { status: "COMMITTED", pending: true }, plan: { ...planned, maintain: true } },
       ...plans.map((plan) => ({ plan })),
       { plan: { ...planned, mode: "replay", from: "recipes" } },
       { plan: { status: "ROLL_BACK", batchId: "old", planKey: "plans/old.json" } },

@@ -30,6 +30,8 @@ export type PlanAnswer =
       /** Exports to start before extracting, each once. */
       readonly exports: readonly TableExport[];
       readonly recipes: readonly string[];
+      /** True in the first run of a day that loads: the tables' upkeep is due. */
+      readonly maintain: boolean;
       /** The trace of this call, under which a later step can hang its own; absent where nothing is traced. */
       readonly traceHeader?: string;
     }
@@ -140,8 +142,13 @@ async function plan(
     hasCsv: has("csv"),
     exports: [...new Map(exports.map((one) => [one.id, one])).values()],
     recipes: plan.recipes,
+    // A run that did not get to it has committed nothing, so the next one sees the same.
+    maintain: plan.loaded_batch !== null && dayOf(plan.loaded_batch) < dayOf(batchId),
     ...(process.env._X_AMZN_TRACE_ID && { traceHeader: process.env._X_AMZN_TRACE_ID }),
   };
 }
+
+/** The UTC day of a batch id, as `20260102`. */
+const dayOf = (batchId: string): string => batchId.slice(0, 8);
 
 export const handler = lazily(() => createHandler(awsPlanDeps()));

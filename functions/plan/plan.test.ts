@@ -47,6 +47,24 @@ describe("plan", () => {
     expect(plan.loaded_batch).to.equal(null);
   });
 
+  it("has the tables maintained once a day: in the first run of a day after something was loaded", async () => {
+    const due = async (ends: "commit" | "abort" = "commit"): Promise<boolean> => {
+      pipeline.passMinutes(5);
+      await pipeline.drop(`transactions/${pipeline.time.getTime()}.csv`, "id\n1\n");
+      const execution = pipeline.execution();
+      const answer = planned(await pipeline.plan(execution));
+      if (ends === "abort") await pipeline.abort(execution, answer.batchId);
+      else await pipeline.commit(execution, answer);
+      return answer.maintain;
+    };
+    expect(await due(), "nothing was loaded").to.equal(false);
+    expect(await due(), "the same day").to.equal(false);
+    pipeline.passMinutes(24 * 60);
+    expect(await due("abort"), "the next day").to.equal(true);
+    expect(await due(), "the run before failed").to.equal(true);
+    expect(await due(), "the same day again").to.equal(false);
+  });
+
   it("hands on the trace under which it was called", async () => {
     // Lambda's runtime sets it anew for each call: the execution's trace, and this function's segment in it.
     const header =

@@ -162,6 +162,15 @@ export const jobs = {
     arguments: [],
     concurrency: 1,
   },
+  maintain: {
+    module: "maintain",
+    description: "Small files compacted, old snapshots and orphan files deleted, once a day",
+    reads: { staging: [tables], curated: [tables] },
+    writes: { staging: [tables], curated: [tables] },
+    tables: { staging: "change", curated: "change" },
+    arguments: [],
+    concurrency: 1,
+  },
   rollback: {
     module: "rollback",
     description: "Tables back to what they were before a failed batch",

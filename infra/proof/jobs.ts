@@ -42,8 +42,10 @@ function catalogActions(operation: string, pattern: string): readonly string[] |
 }
 
 /** Operations that only a Hadoop catalog needs: Glue holds the pointer, and S3FileIO neither lists nor renames. */
-function onlyHadoop(operation: string, pattern: string): boolean {
+function onlyHadoop(role: string, operation: string, pattern: string): boolean {
   if (!pattern.startsWith("tables/")) return false;
+  // Orphan files are looked for through Hadoop's file system with any catalog (Iceberg's DeleteOrphanFilesSparkAction).
+  if (role === "maintain" && operation === "list") return false;
   return (
     pattern.endsWith("version-hint.text") ||
     ["status", "list", "mkdirs", "rename-from", "rename-to"].includes(operation)
@@ -116,7 +118,7 @@ function fileCalls(stack: Stack, role: string, zones: FileOperations, undone: bo
         const key = pattern
           .replace(/^checkpoints/, checkpoint ? "checkpoints/clickstream" : "$&")
           .replaceAll("…", "x");
-        if (onlyHadoop(operation, pattern)) {
+        if (onlyHadoop(role, operation, pattern)) {
           // A commit's rename makes the metadata file, which S3FileIO writes in its place.
           if (operation === "rename-to") onObject("s3:PutObject", bucket, key);
           continue;

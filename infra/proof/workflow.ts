@@ -154,6 +154,7 @@ export async function workflowCalls(stack: Stack): Promise<readonly Call[]> {
         ]
       : [],
     recipes: ["campaigns", "inventory"],
+    maintain: true,
   });
   const answers: Record<string, (args: Arguments) => Json> = {
     "aws-sdk:redshiftdata:batchExecuteStatement": () => ({ Id: "1" }),

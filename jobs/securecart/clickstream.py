@@ -30,10 +30,10 @@ from securecart.behaviour import FEATURE_DAYS, abandoned_carts, product_behaviou
 from securecart.click_events import ACCEPTED, QUARANTINED, Limits, enrich, read_records, settle
 from securecart.curate import differences
 from securecart.errors import JobError
+from securecart.maintenance import compact, expire
 from securecart.partitions import registry
 from securecart.sessions import affected_spans, sessions_of
 from securecart.snapshots import append, read_snapshots
-from securecart.stream_maintenance import maintain
 from securecart.stream_progress import Counts, Progress
 from securecart.stream_source import files, kinesis
 from securecart.tables import merge_changes
@@ -49,6 +49,9 @@ TABLES = (EVENTS, SESSIONS, FUNNEL, PRODUCTS, CARTS, FEATURES)
 BATCH_PROPERTY = "securecart.stream-batch"
 
 PARALLEL_TABLES = 4
+
+#: Commits of a table kept whatever their age.
+KEEP_LAST = 10
 
 
 @dataclass(frozen=True)
@@ -296,7 +299,10 @@ def main(argv: list[str]) -> None:
         log.info("%s: %s", batch.batch_id, counts.document())
         # In the same process and between two batches, so that a compaction never competes with a commit.
         if number % options.compact_every == options.compact_every - 1:
-            maintain(job.spark, [batch.table(name) for name in TABLES], started, options.keep_snapshot_hours)
+            for table in map(batch.table, TABLES):
+                compacted = compact(job.spark, table)
+                expired = expire(job.spark, table, started - timedelta(hours=options.keep_snapshot_hours), KEEP_LAST)
+                log.info("%s: compacted %d files, expired %d snapshots", table, compacted, expired)
 
     writer = source_of(job).writeStream.queryName(STREAM).option("checkpointLocation", options.checkpoint)
     trigger = (

@@ -170,6 +170,22 @@ export class Laptop {
   }
 }
 
+/** Does work while this process takes it to be yesterday; Java, Python and files keep to the present. */
+export async function yesterday<T>(work: () => Promise<T>): Promise<T> {
+  const Present = Date;
+  const then = (): number => Present.now() - 24 * 3600 * 1000;
+  globalThis.Date = new Proxy(Present, {
+    construct: (target, given, self) =>
+      Reflect.construct(target, given.length === 0 ? [then()] : given, self),
+    get: (target, key, self) => (key === "now" ? then : Reflect.get(target, key, self)),
+  });
+  try {
+    return await work();
+  } finally {
+    globalThis.Date = Present;
+  }
+}
+
 /** How a command ended. */
 export interface Exit {
   readonly code: number | null;

@@ -29,6 +29,7 @@ export const names: WorkflowNames = {
     publish: "securecart-publish",
     curate: "securecart-curate",
     export: "securecart-export",
+    maintain: "securecart-maintain",
     rollback: "securecart-rollback",
   },
   fraud: {
@@ -65,6 +66,7 @@ export const planned = {
   hasCsv: true,
   exports: [tableExport("orders-full", "FULL_EXPORT")],
   recipes: ["campaigns"],
+  maintain: false,
 } satisfies Json;
 
 /** An export of the plan. */

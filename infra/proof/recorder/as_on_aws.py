@@ -3,10 +3,12 @@
 What they do on a laptop in place of that they do too. The services are whatever ``AWS_ENDPOINT_URL`` names (record.ts).
 """
 
+from datetime import datetime, timedelta
+
 import boto3
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from securecart import extract_mysql, partitions
+from securecart import extract_mysql, maintain, maintenance, partitions
 from securecart.errors import JobError
 from securecart.fraud import scoring, trace
 
@@ -26,6 +28,14 @@ def connect_after_secret(url: str, secret: str | None) -> extract_mysql.Database
     """Reads the secret; the database of a laptop takes none."""
     connect(url, secret or "mysql")
     return connect(url, None)
+
+
+expire = maintenance.expire
+
+
+def expire_young(spark: SparkSession, table: str, older_than: datetime, keep_last: int) -> int:
+    """Takes the snapshots, which are minutes old here, for ones of some days ago."""
+    return expire(spark, table, older_than + timedelta(days=10), keep_last)
 
 
 def write_that_fails(spark: SparkSession, table: str) -> None:
@@ -53,5 +63,8 @@ def main(argv: list[str]) -> None:
     partitions.registry = lambda: partitions.GlueRegistry(boto3.client("glue"))
     trace.RunFile = Traced  # type: ignore[misc]
     extract_mysql.connect = connect_after_secret
+    # There is little to keep up in a lake of some minutes, but each kind of it.
+    maintenance.SMALL_FILES = 1
+    maintain.expire = expire_young  # type: ignore[attr-defined]
     # Whatever is scored is worth an alert, for a small sample has no transaction that is.
     scoring.ALERT_PROBABILITY = 0.0
