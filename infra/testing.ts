@@ -92,11 +92,17 @@ export function statementsOf(json: unknown): ParsedStatement[] {
   );
 }
 
-/** Every statement of a role's inline policies. */
+/** Every statement of a role's policies, inline and attached. */
 export function rightsOf(graph: Graph, role: string): ParsedStatement[] {
-  const policies = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(
-    ({ inputs }) => inputs.role === role,
+  const inline = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(({ inputs }) => inputs.role === role);
+  const arns = ofType(graph, "aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    .filter(({ inputs }) => inputs.role === role)
+    .map(({ inputs }) => inputs.policyArn);
+  const attached = ofType(graph, "aws:iam/policy:Policy").filter(({ urn }) =>
+    arns.includes(graph.computed[urn]?.arn),
   );
+  if (attached.length < arns.length) throw new Error(`role '${role}' has a policy that is not in the graph`);
+  const policies = [...inline, ...attached];
   if (policies.length === 0) throw new Error(`role '${role}' has no policy`);
   return policies.flatMap(({ inputs }) => statementsOf(inputs.policy));
 }
@@ -108,13 +114,28 @@ export function textsIn(value: unknown): string[] {
   return isRecord(value) ? Object.values(value).flatMap(textsIn) : [];
 }
 
-/** The error that a program ends with. @throws Error when it ends well */
+/**
+ * The error that a program ends with, be it that of an Output, whose promise rejects by itself and ends the process.
+ *
+ * @throws Error when it ends well
+ */
 export async function failureOf(program: () => unknown): Promise<Error> {
+  const event = "unhandledRejection";
+  const others = process.rawListeners(event) as ((error: unknown) => void)[];
+  let rejected: (error: unknown) => void = () => undefined;
+  const byItself = new Promise<never>((_, reject) => {
+    rejected = reject;
+  });
+  process.removeAllListeners(event);
+  process.on(event, rejected);
   try {
-    await record(program);
+    await Promise.race([record(program), byItself]);
   } catch (error) {
     if (error instanceof Error) return error;
     throw error;
+  } finally {
+    process.off(event, rejected);
+    for (const other of others) process.on(event, other);
   }
   throw new Error("the program ended well, a failure was expected");
 }

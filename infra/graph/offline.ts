@@ -229,6 +229,8 @@ export async function recordGraph(
   try {
     outputs = await pulumi.runtime.runInPulumiStack(async () => program());
     await pulumi.runtime.disconnect();
+    // An Output whose apply failed rejects by itself: told before the graph is handed on.
+    await new Promise(setImmediate);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }

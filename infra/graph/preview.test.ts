@@ -79,6 +79,20 @@ describe("the stock Node.js runtime", function () {
     ]);
   });
 
+  it("says in a preview which policy is longer than IAM takes @slow", async () => {
+    const warehouse = JSON.parse(config["securecart-etl:warehouse"] ?? "{}") as object;
+    const biPrincipals = Array.from(
+      { length: 60 },
+      (_, index) => `arn:aws:iam::111122223333:role/bi-${index}`,
+    );
+    const long = { ...config, "securecart-etl:warehouse": JSON.stringify({ ...warehouse, biPrincipals }) };
+    const { exitCode, errors } = await preview({ ...dev, config: long, environment: buildDir(true) });
+    expect(exitCode).not.to.equal(0);
+    expect(errors.join("\n")).to.match(
+      /the trust policy of the role 'securecart-dev-bi': \d+ characters, of which IAM takes 2048/,
+    );
+  });
+
   it("runs the example program @slow", async () => {
     const { exitCode, resources, stderr } = await preview({
       projectDir: path.join(root, "examples/bookshop"),

@@ -1,5 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { checkSize, fitting, iamQuotas, mostAttached } from "./iam-quotas.ts";
 import { Arns, type Place } from "./place.ts";
 import { type Transform, transformed } from "./transform.ts";
 
@@ -86,6 +87,11 @@ export interface WorkloadRoleArgs {
   readonly trust: string | { readonly document: pulumi.Input<string> };
   /** Inline policies by name: what the role may do, one policy a concern; made of the role where one names it. */
   readonly policies: Readonly<Record<string, readonly Statement[] | ((role: aws.iam.Role) => Statement[])>>;
+  /**
+   * Policies that are managed and attached, by name: for a role whose rights are longer together than IAM takes inline.
+   * Each is named after the role.
+   */
+  readonly managedPolicies?: Readonly<Record<string, readonly Statement[]>>;
   /** ARN of a managed policy that the role can never exceed. */
   readonly permissionsBoundary?: pulumi.Input<string> | undefined;
   /** Seconds a session lasts at most. @default 3600 */
@@ -94,8 +100,17 @@ export interface WorkloadRoleArgs {
 }
 
 /**
+ * A managed policy's document as JSON.
+ *
+ * @param name of the policy
+ * @throws Error as `policyDocument` does; RunError, once its values are known, when it is longer than IAM takes
+ */
+export const managedDocument = (name: string, statements: readonly Statement[]): pulumi.Output<string> =>
+  policyDocument(statements).apply(fitting(iamQuotas.managed, name));
+
+/**
  * The role of one workload with what it may do as inline policies, so that the role and its rights live and die
- * together and nothing else can be given them.
+ * together and nothing else can be given them. What is longer than IAM takes ends the program as soon as it is known.
  *
  * @example
  * const role = new WorkloadRole("shop-dev-clean", {
@@ -114,6 +129,10 @@ export class WorkloadRole extends pulumi.ComponentResource {
   constructor(name: string, args: WorkloadRoleArgs, opts?: pulumi.ComponentResourceOptions) {
     super("securecart:iam:WorkloadRole", name, {}, opts);
     if (name.length > 64) throw new Error(`role name '${name}' is longer than the 64 characters IAM allows`);
+    const trust =
+      typeof args.trust === "string"
+        ? serviceTrust(args.trust, args.place)
+        : pulumi.output(args.trust.document);
     this.role = new aws.iam.Role(
       ...transformed(
         args.transform?.role,
@@ -121,8 +140,7 @@ export class WorkloadRole extends pulumi.ComponentResource {
         {
           name,
           description: args.description,
-          assumeRolePolicy:
-            typeof args.trust === "string" ? serviceTrust(args.trust, args.place) : args.trust.document,
+          assumeRolePolicy: trust.apply(fitting(iamQuotas.trust, name)),
           maxSessionDuration: args.maxSessionDuration ?? 3600,
           ...(args.permissionsBoundary !== undefined && { permissionsBoundary: args.permissionsBoundary }),
         },
@@ -131,17 +149,59 @@ export class WorkloadRole extends pulumi.ComponentResource {
     );
     this.roleName = this.role.name;
     this.arn = new Arns(args.place).iam(pulumi.interpolate`role/${this.role.name}`);
-    this.policies = Object.entries(args.policies)
+    const inline = Object.entries(args.policies)
       .map(([concern, given]) => [concern, typeof given === "function" ? given(this.role) : given] as const)
       .filter(([, statements]) => statements.length > 0)
-      .map(
-        ([concern, statements]) =>
-          new aws.iam.RolePolicy(
-            `${name}-${concern}`,
-            { name: concern, role: this.role.name, policy: policyDocument(statements) },
-            { parent: this },
-          ),
-      );
+      .map(([concern, statements]) => [concern, policyDocument(statements)] as const);
+    // Beside the policies and not within: one policy must not wait for what another names.
+    pulumi
+      .output(Object.fromEntries(inline))
+      .apply((documents) => checkSize(iamQuotas.inline, name, documents));
+    this.policies = inline.map(
+      ([concern, policy]) =>
+        new aws.iam.RolePolicy(
+          `${name}-${concern}`,
+          { name: concern, role: this.role.name, policy },
+          { parent: this },
+        ),
+    );
+    attachPolicies(name, args, this.role, this);
     this.registerOutputs({ arn: this.arn });
+  }
+}
+
+/** Makes a role's managed policies and attaches them to it. */
+function attachPolicies(
+  name: string,
+  { place, managedPolicies = {} }: WorkloadRoleArgs,
+  role: aws.iam.Role,
+  parent: pulumi.Resource,
+): void {
+  const count = Object.keys(managedPolicies).length;
+  if (count > mostAttached) {
+    throw new pulumi.RunError(
+      `the role '${name}' has ${count} managed policies, of which IAM takes ${mostAttached}; put some of them together`,
+    );
+  }
+  for (const [concern, statements] of Object.entries(managedPolicies)) {
+    const own = `${name}-${concern}`;
+    const policy = new aws.iam.Policy(
+      own,
+      {
+        name: own,
+        description: `What the role ${name} may do: ${concern}`,
+        policy: managedDocument(own, statements),
+      },
+      { parent },
+    );
+    new aws.iam.RolePolicyAttachment(
+      own,
+      {
+        role: role.name,
+        // Made from the name, so that a preview knows whose policy it is.
+        policyArn: new Arns(place).iam(pulumi.interpolate`policy/${policy.name}`),
+      },
+      { parent },
+    );
   }
 }

@@ -1,11 +1,12 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { keyArns, one, place, record, statementsOf } from "../testing.ts";
+import { failureOf, keyArns, one, place, record, rightsOf, statementsOf } from "../testing.ts";
 import { isVpcRange, parseCidr, rangesOverlap } from "./cidr.ts";
 import { createFailureQueue } from "./failure-queue.ts";
 import { readArea, writeArea } from "./grants.ts";
-import { policyDocument, WorkloadRole } from "./iam.ts";
+import { policyDocument, type Statement, WorkloadRole, type WorkloadRoleArgs } from "./iam.ts";
+import { checkSize, fitting, iamQuotas, mostAttached, sizeOf } from "./iam-quotas.ts";
 import { Arns } from "./place.ts";
 import { mayDestroyData, statefulOptions } from "./retention.ts";
 import { transformed } from "./transform.ts";
@@ -143,6 +144,84 @@ describe("parts' tools", () => {
       role: "shop-job",
     });
     expect(graph.resources.filter(({ name }) => name === "shop-job-nothing")).to.deep.equal([]);
+  });
+
+  it("attaches managed policies to a role, named after it and known before they are there", async () => {
+    const graph = await record(() => {
+      new WorkloadRole("shop-ci", {
+        place,
+        description: "CI",
+        trust: "glue.amazonaws.com",
+        policies: {},
+        managedPolicies: {
+          lake: [{ sid: "Read", actions: ["s3:GetObject"], resources: ["arn:aws:s3:::b/*"] }],
+        },
+      });
+    });
+    const policy = one(graph, "aws:iam/policy:Policy", "shop-ci-lake");
+    expect(policy.inputs).to.include({ name: "shop-ci-lake" });
+    const attachment = one(graph, "aws:iam/rolePolicyAttachment:RolePolicyAttachment", "shop-ci-lake");
+    expect(attachment.inputs).to.deep.equal({
+      role: "shop-ci",
+      policyArn: "arn:aws:iam::111122223333:policy/shop-ci-lake",
+    });
+    expect(attachment.propertyDependencies.policyArn).to.deep.equal([policy.urn]);
+    expect(rightsOf(graph, "shop-ci").map(({ Sid }) => Sid)).to.deep.equal(["Read"]);
+  });
+
+  it("counts a policy as IAM does, and refuses what is one character too long", () => {
+    const { inline, managed, trust } = iamQuotas;
+    expect([inline.most, managed.most, trust.most, mostAttached]).to.deep.equal([10_240, 6_144, 2_048, 10]);
+    expect(sizeOf(' { "a":\n\t"b" } ')).to.equal(9);
+    const document = "x".repeat(5_120);
+    expect(() => checkSize(inline, "shop-job", { a: document, b: `${document} \n` })).not.to.throw();
+    expect(() => checkSize(inline, "shop-job", { a: document, b: `${document}x` })).to.throw(
+      pulumi.RunError,
+      "the inline policies of the role 'shop-job': 10241 characters (b 5121, a 5120), of which IAM takes 10240, white " +
+        "space not counted; make managed policies of some",
+    );
+    expect(fitting(managed, "p")("x".repeat(6_144))).to.have.length(6_144);
+    expect(() => fitting(managed, "p")("x".repeat(6_145))).to.throw(
+      pulumi.RunError,
+      "the managed policy 'p': 6145 characters, of which IAM takes 6144",
+    );
+  });
+
+  it("ends a program whose role has longer policies than IAM takes, whichever they are", async () => {
+    const lists = (count: number): Statement[] => [
+      {
+        sid: "Long",
+        actions: Array.from({ length: count }, (_, index) => `s3:Action${index}`),
+        resources: [pulumi.output("arn:aws:s3:::b/*")],
+      },
+    ];
+    const role = (more: Partial<WorkloadRoleArgs>): Promise<Error> =>
+      failureOf(
+        () =>
+          new WorkloadRole("shop-long", {
+            ...{ place, description: "Long", trust: "glue.amazonaws.com", policies: {}, ...more },
+          }),
+      );
+    const half = lists(400);
+    const inline = await role({ policies: { one: half, other: half } });
+    expect(inline.message).to.contain("the inline policies of the role 'shop-long': ");
+    expect(inline.message).to.match(/\(one \d+, other \d+\)/);
+    const managed = await role({ managedPolicies: { lake: lists(500) } });
+    expect(managed.message).to.contain("the managed policy 'shop-long-lake': ");
+    const principals = { Statement: [{ Principal: { AWS: "x".repeat(2_048) } }] };
+    const trust = await role({ trust: { document: pulumi.jsonStringify(principals) } });
+    expect(trust.message).to.contain("the trust policy of the role 'shop-long': ");
+    const many = Object.fromEntries(Array.from({ length: 11 }, (_, index) => [`p${index}`, lists(1)]));
+    expect((await role({ managedPolicies: many })).message).to.contain(
+      "has 11 managed policies, of which IAM takes 10",
+    );
+    // Half of it fits.
+    await record(
+      () =>
+        new WorkloadRole("shop-long", {
+          ...{ place, description: "Long", trust: "glue.amazonaws.com", policies: { one: half } },
+        }),
+    );
   });
 
   it("does not ask a service for an account that it does not say", async () => {

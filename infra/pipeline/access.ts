@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { policyDocument, type Statement, WorkloadRole } from "../lib/iam.ts";
+import { managedDocument, type Statement, WorkloadRole } from "../lib/iam.ts";
 import { Arns, type Place } from "../lib/place.ts";
 import { deploymentStatements } from "./deploy-rights.ts";
 
@@ -124,7 +124,7 @@ export class Boundary extends pulumi.ComponentResource {
       {
         name: `${name}-boundary`,
         description: `The most that a role of ${name} can ever do`,
-        policy: policyDocument([withinAccount(arns), passJobRole(name, arns)]),
+        policy: managedDocument(`${name}-boundary`, [withinAccount(arns), passJobRole(name, arns)]),
       },
       { parent: this },
     );
@@ -151,7 +151,8 @@ export interface AccessArgs {
 }
 
 /**
- * The role that CI deploys with, which can make roles only with the boundary on them.
+ * The role that CI deploys with, which can make roles only with the boundary on them, and change neither its own policies
+ * nor the boundary.
  *
  * @example
  * const { arn } = new Boundary("shop-dev", { place });
@@ -227,7 +228,8 @@ function createDeployRole(
           ],
         }),
       },
-      policies: deploymentStatements(name, new Arns(place), boundaryArn),
+      policies: {},
+      managedPolicies: deploymentStatements(name, new Arns(place), boundaryArn),
     },
     { parent },
   );

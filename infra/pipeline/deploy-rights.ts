@@ -6,8 +6,10 @@ import type { Arns } from "../lib/place.ts";
  * What CI may do to deploy a stack: make, change and delete resources whose names begin with the component's name.
  * Roles only with the permissions boundary on them, so that a changed program cannot give itself more.
  *
- * It covers what changes from one deployment to the next. What is made once (VPC, keys, boundary, account settings,
- * warehouse, queue and topic policies, the REST API itself with its policy) is an administrator's first deployment.
+ * It covers what changes from one deployment to the next. What is made once (VPC, keys, boundary, these rights, account
+ * settings, warehouse, queue and topic policies, the REST API itself with its policy) is an administrator's deployment.
+ *
+ * @returns statements by topic, each of which is a managed policy: together they are longer than IAM takes inline
  */
 export function deploymentStatements(
   name: string,
@@ -67,11 +69,11 @@ export function deploymentStatements(
           },
         },
       },
-      // The boundary itself is read, never changed: that takes a person.
+      // The boundary and these policies themselves are read, never changed: that takes a person.
       {
-        sid: "ReadBoundary",
+        sid: "ReadPolicies",
         actions: ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"],
-        resources: [boundaryArn],
+        resources: [boundaryArn, arns.iam(`policy/${name}-deploy-*`)],
       },
     ],
     storage: [

@@ -27,6 +27,7 @@ import { EtlPipeline, type EtlPipelineArgs } from "./etl-pipeline.ts";
 import { rulesMessage } from "./fraud.ts";
 
 const roleType = "aws:iam/role:Role";
+const attachmentType = "aws:iam/rolePolicyAttachment:RolePolicyAttachment";
 const policyTypes = new Set(["aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"]);
 
 /** Actions that know no resource, so that `*` is the only one they can have. */
@@ -74,6 +75,47 @@ function neededBy(graph: Graph, urn: string): ReadonlySet<string> {
     }
   }
   return found;
+}
+
+/** No place has a longer ARN: partition and region of this one are the longest there are, though not of one another. */
+const longestPlace = { partition: "aws-us-gov", accountId: "111122223333", region: "ap-southeast-2" };
+
+/**
+ * What of a graph IAM would refuse for its size ("IAM and AWS STS quotas"): all inline policies of a role, a managed
+ * policy, a trust policy, the number of managed policies of a role, a role's name.
+ */
+function overQuota(graph: Graph): string[] {
+  const size = (...documents: unknown[]): number => documents.map(String).join("").replace(/\s/g, "").length;
+  const over = (what: string, is: number, most: number): string[] =>
+    is > most ? [`${what}: ${is} of ${most}`] : [];
+  const known = [
+    ...policyTypes,
+    roleType,
+    attachmentType,
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+  ];
+  const others = graph.resources.filter(({ type }) => type.startsWith("aws:iam/") && !known.includes(type));
+  const of = (type: string, role: unknown): GraphResource[] =>
+    ofType(graph, type).filter(({ inputs }) => inputs.role === role);
+  return [
+    ...others.map(({ urn }) => `${urn}: a type that is not counted here`),
+    ...ofType(graph, roleType).flatMap(({ inputs, urn }) => [
+      ...((inputs.inlinePolicies ?? inputs.managedPolicyArns)
+        ? [`${urn}: policies that are not counted here`]
+        : []),
+      ...over(
+        `inline policies of ${urn}`,
+        size(...of("aws:iam/rolePolicy:RolePolicy", inputs.name).map((each) => each.inputs.policy)),
+        10_240,
+      ),
+      ...over(`trust policy of ${urn}`, size(inputs.assumeRolePolicy), 2_048),
+      ...over(`managed policies of ${urn}`, of(attachmentType, inputs.name).length, 10),
+      ...over(`name of ${urn}`, String(inputs.name).length, 64),
+    ]),
+    ...ofType(graph, "aws:iam/policy:Policy").flatMap(({ inputs, urn }) =>
+      over(urn, size(inputs.policy), 6_144),
+    ),
+  ];
 }
 
 describe("EtlPipeline in its stacks", () => {
@@ -151,22 +193,18 @@ describe("EtlPipeline in its stacks", () => {
         }
       });
 
-      it("keeps within IAM's limits of size", () => {
-        const graph = graphOf(stack);
-        for (const { name } of ofType(graph, roleType)) {
-          const policies = ofType(graph, "aws:iam/rolePolicy:RolePolicy").filter(
-            ({ inputs }) => inputs.role === name,
-          );
-          const size = policies.reduce(
-            (sum, { inputs }) => sum + String(inputs.policy).replace(/\s/g, "").length,
-            0,
-          );
-          expect(size, name).to.be.at.most(10_240);
-          expect(name.length).to.be.at.most(64);
-        }
-        for (const { inputs } of ofType(graph, "aws:iam/policy:Policy")) {
-          expect(String(inputs.policy).replace(/\s/g, "").length).to.be.at.most(6144);
-        }
+      it("keeps within IAM's quotas", () => {
+        expect(overQuota(graphOf(stack))).to.deep.equal([]);
+      });
+
+      it("keeps within IAM's quotas under the longest name that a stack's file can have, in the longest place", async () => {
+        const named = { "securecart-etl:name": "n".repeat(16) };
+        const { accountId } = graphOf(stack).place;
+        const graph = await stackGraph(stack, named, { place: { ...longestPlace, accountId } });
+        expect(ofType(graph, roleType).map(({ name }) => name)).to.include(
+          `${"n".repeat(16)}-${stack}-deploy`,
+        );
+        expect(overQuota(graph)).to.deep.equal([]);
       });
 
       it("has a role for each workload: no two jobs, functions or machines share one", () => {
@@ -494,52 +532,9 @@ describe("EtlPipeline as a component", () => {
     ...more,
   });
 
-  it("can stand twice in one program: the two share no name and no role", async () => {
-    const graph = await record(() => {
-      new EtlPipeline("one", args());
-      new EtlPipeline("two", args());
-    });
-    const nameKeys = ["bucket", "namespaceName", "workgroupName", "dashboardName", "name"] as const;
-    const naming = (resource: GraphResource): string | undefined => {
-      const key = nameKeys.find((candidate) => typeof resource.inputs[candidate] === "string");
-      return key && `${resource.type} ${String(resource.inputs[key])}`;
-    };
-    const belongs = (resource: GraphResource, to: string): boolean =>
-      resource.name === to || resource.name.startsWith(`${to}-`);
-    // Inline policies and tables are named within their role, bucket or database.
-    const own = graph.resources.filter(
-      ({ type, custom }) => custom && !/rolePolicy|catalogTable|bucket[A-Z]/.test(type),
-    );
-    const names = (to: string): string[] =>
-      own.filter((each) => belongs(each, to)).flatMap((each) => naming(each) ?? []);
-    expect(names("one").length).to.be.greaterThan(100);
-    expect(names("one").filter((name) => names("two").includes(name))).to.deep.equal([]);
-    expect(new Set(names("one")).size, "no name twice within one").to.equal(names("one").length);
-    const arns = (to: string): string[] =>
-      ofType(graph, roleType)
-        .filter((each) => belongs(each, to))
-        .map(({ urn }) => String(graph.computed[urn]?.arn));
-    expect(arns("one").filter((arn) => arns("two").includes(arn))).to.deep.equal([]);
-    for (const resource of graph.resources.filter((each) => belongs(each, "one"))) {
-      expect(
-        textsIn(resource.inputs).filter((text) => /\btwo-/.test(text)),
-        resource.urn,
-      ).to.deep.equal([]);
-    }
-  });
-
-  it("builds ARNs for any partition", async () => {
-    const china = { partition: "aws-cn", accountId: "111122223333", region: "cn-north-1" };
-    const graph = await record(() => new EtlPipeline("shop", args({ place: china })), china);
-    const wrong = graph.resources.flatMap(({ urn, inputs }) =>
-      textsIn(inputs).flatMap((text) => (/arn:aws:/.test(text) ? [`${urn}: ${text.slice(0, 80)}`] : [])),
-    );
-    expect(wrong).to.deep.equal([]);
-  });
-
-  it("lets every argument reach a child", async () => {
-    // Each argument has a value that occurs nowhere else; every one of them has to turn up in some resource's inputs.
-    const base = args({
+  /** Every argument with a value that occurs nowhere else. */
+  const everything = (more: Partial<EtlPipelineArgs> = {}): EtlPipelineArgs =>
+    args({
       place: { partition: "aws", accountId: "111122223333", region: "eu-south-2" },
       contractsJson: '{"mark":"contracts-json"}',
       recipes: [{ dataset: "recipe-mark", recipe: "r", stepsJson: "[]" }],
@@ -637,7 +632,75 @@ describe("EtlPipeline as a component", () => {
         workflow: { machine: { type: "machine-mark" } },
         monitoring: { alarm: { unit: "alarm-mark" } },
       },
+      ...more,
     });
+
+  it("can stand twice in one program: the two share no name and no role", async () => {
+    const graph = await record(() => {
+      new EtlPipeline("one", args());
+      new EtlPipeline("two", args());
+    });
+    const nameKeys = ["bucket", "namespaceName", "workgroupName", "dashboardName", "name"] as const;
+    const naming = (resource: GraphResource): string | undefined => {
+      const key = nameKeys.find((candidate) => typeof resource.inputs[candidate] === "string");
+      return key && `${resource.type} ${String(resource.inputs[key])}`;
+    };
+    const belongs = (resource: GraphResource, to: string): boolean =>
+      resource.name === to || resource.name.startsWith(`${to}-`);
+    // Inline policies and tables are named within their role, bucket or database.
+    const own = graph.resources.filter(
+      ({ type, custom }) => custom && !/rolePolicy|catalogTable|bucket[A-Z]/.test(type),
+    );
+    const names = (to: string): string[] =>
+      own.filter((each) => belongs(each, to)).flatMap((each) => naming(each) ?? []);
+    expect(names("one").length).to.be.greaterThan(100);
+    expect(names("one").filter((name) => names("two").includes(name))).to.deep.equal([]);
+    expect(new Set(names("one")).size, "no name twice within one").to.equal(names("one").length);
+    const arns = (to: string): string[] =>
+      ofType(graph, roleType)
+        .filter((each) => belongs(each, to))
+        .map(({ urn }) => String(graph.computed[urn]?.arn));
+    expect(arns("one").filter((arn) => arns("two").includes(arn))).to.deep.equal([]);
+    for (const resource of graph.resources.filter((each) => belongs(each, "one"))) {
+      expect(
+        textsIn(resource.inputs).filter((text) => /\btwo-/.test(text)),
+        resource.urn,
+      ).to.deep.equal([]);
+    }
+  });
+
+  it("builds ARNs for any partition", async () => {
+    const china = { partition: "aws-cn", accountId: "111122223333", region: "cn-north-1" };
+    const graph = await record(() => new EtlPipeline("shop", args({ place: china })), china);
+    const wrong = graph.resources.flatMap(({ urn, inputs }) =>
+      textsIn(inputs).flatMap((text) => (/arn:aws:/.test(text) ? [`${urn}: ${text.slice(0, 80)}`] : [])),
+    );
+    expect(wrong).to.deep.equal([]);
+  });
+
+  it("keeps within IAM's quotas with everything switched on, under the longest name and in the longest place", async () => {
+    const name = "n".repeat(24);
+    const long = everything({ place: longestPlace });
+    const graph = await record(() => new EtlPipeline(name, long), longestPlace);
+    expect(overQuota(graph)).to.deep.equal([]);
+    // What is measured is there: the same graph breaks each of the quotas when its documents are longer.
+    const grown = graph.resources.map((resource) => {
+      const inputs = Object.entries(resource.inputs).map(([key, value]) =>
+        /^(policy|assumeRolePolicy)$/.test(key)
+          ? [key, `${String(value)}${"x".repeat(10_240)}`]
+          : [key, value],
+      );
+      return { ...resource, inputs: Object.fromEntries(inputs) as Record<string, unknown> };
+    });
+    const broken = overQuota({ ...graph, resources: grown });
+    for (const which of ["inline policies of", "trust policy of", "-deploy-storage", "-boundary"]) {
+      expect(broken.join("\n"), which).to.contain(which);
+    }
+  });
+
+  it("lets every argument reach a child", async () => {
+    // Every one of the values has to turn up in some resource's inputs.
+    const base = everything();
     const created = {
       cidr: "10.77.0.0/16",
       peering: { vpcId: "vpc-peer-mark", cidr: "10.102.0.0/16" },

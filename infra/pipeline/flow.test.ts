@@ -44,6 +44,7 @@ const jobNames = {
   publish: "shop-publish",
   curate: "shop-curate",
   export: "shop-export",
+  maintain: "shop-maintain",
   rollback: "shop-rollback",
 };
 const workgroupArn = "arn:aws:redshift-serverless:eu-central-1:111122223333:workgroup/w";
@@ -570,6 +571,47 @@ describe("Access", () => {
       actions: ["emr-serverless:CreateApplication"],
       Condition: { StringEquals: { "aws:RequestTag/pipeline": "shop" } },
     });
+  });
+
+  it("gives CI its rights in managed policies, which it may read and not change", async () => {
+    const boundaryArn = "arn:aws:iam::111122223333:policy/shop-boundary";
+    const graph = await record(
+      () =>
+        new Access("shop", {
+          place,
+          boundaryArn: pulumi.output(boundaryArn),
+          deploy: {
+            repository: "o/r",
+            environment: "prod",
+            providerArn: "arn:aws:iam::111122223333:oidc-provider/x",
+          },
+        }),
+    );
+    const arns = ofType(graph, "aws:iam/rolePolicyAttachment:RolePolicyAttachment").map(
+      ({ inputs }) => inputs.policyArn,
+    );
+    expect(arns).to.have.members(
+      ["events", "identity", "platform", "processing", "storage"].map(
+        (topic) => `arn:aws:iam::111122223333:policy/shop-deploy-${topic}`,
+      ),
+    );
+    expect(ofType(graph, "aws:iam/rolePolicy:RolePolicy")).to.deep.equal([]);
+    const rights = rightsOf(graph, "shop-deploy");
+    expect(rights.find(({ Sid }) => Sid === "ReadPolicies")).to.deep.include({
+      actions: ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"],
+      resources: [boundaryArn, "arn:aws:iam::111122223333:policy/shop-deploy-*"],
+    });
+    // Of policies it writes a role's inline ones alone, and those under the boundary, which it does not have.
+    const writes = rights.filter(({ actions }) =>
+      actions.some((action) => /^iam:(?!Get|List).*Polic(y|ies)/.test(action)),
+    );
+    expect(writes.map(({ Sid }) => Sid)).to.deep.equal(["BoundedRoles"]);
+    expect(writes[0]?.actions.filter((action) => action.includes("Policy"))).to.deep.equal([
+      "iam:DeleteRolePolicy",
+      "iam:PutRolePolicy",
+    ]);
+    expect(writes[0]?.Condition).to.deep.equal({ StringEquals: { "iam:PermissionsBoundary": boundaryArn } });
+    expect(one(graph, "aws:iam/role:Role", "shop-deploy").inputs).not.to.have.property("permissionsBoundary");
   });
 
   it("lets one repository and environment deploy, and make roles with the boundary only", async () => {

@@ -119,11 +119,24 @@ export class Stack {
     return `arn:${this.graph.place.partition}:iam::${this.account}:role/${this.name}-${role}`;
   }
 
-  /** Documents of a role's inline policies by name. */
+  /** Documents of a role's policies by name, inline and attached. */
   policies(role: string): readonly { readonly name: string; readonly policy: unknown }[] {
-    return this.ofType("aws:iam/rolePolicy:RolePolicy")
-      .filter(({ inputs }) => inputs.role === `${this.name}-${role}`)
-      .map(({ inputs }) => ({ name: String(inputs.name), policy: JSON.parse(String(inputs.policy)) }));
+    const ofRole = ({ inputs }: GraphResource): boolean => inputs.role === `${this.name}-${role}`;
+    const attached = this.ofType("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+      .filter(ofRole)
+      .map(({ inputs }) => this.#policyOf(String(inputs.policyArn)));
+    return [...this.ofType("aws:iam/rolePolicy:RolePolicy").filter(ofRole), ...attached].map(
+      ({ inputs }) => ({ name: String(inputs.name), policy: JSON.parse(String(inputs.policy)) }),
+    );
+  }
+
+  /** A managed policy by its ARN. @throws Error when the stack has none such */
+  #policyOf(arn: string): GraphResource {
+    const found = this.ofType("aws:iam/policy:Policy").find(
+      ({ urn }) => this.graph.computed[urn]?.arn === arn,
+    );
+    if (!found) throw new Error(`the stack has no policy ${arn}`);
+    return found;
   }
 
   statements(role: string): readonly PolicyStatement[] {

@@ -8,7 +8,17 @@ import { workloadActions } from "../pipeline/access.ts";
 import { type Call, partsOf, type Stack } from "./calls.ts";
 
 const extracts = ["csv-to-parquet", "extract-dynamodb", "extract-mysql"];
-const steps = ["clean", "curate", "export", "publish", "quality", "rollback", "stage-recipes", ...extracts];
+const steps = [
+  "clean",
+  "curate",
+  "export",
+  "maintain",
+  "publish",
+  "quality",
+  "rollback",
+  "stage-recipes",
+  ...extracts,
+];
 /** Every job on Glue. */
 const jobs = ["clickstream", "migrate", ...steps];
 const fraud = ["fraud-score", "fraud-train"];
@@ -73,9 +83,9 @@ export const areas: readonly { readonly zone: string; readonly key: string; read
     zone: "staging",
     key: "tables/orders/data/x",
     rights: {
-      read: ["clean", "curate", "export", "migrate", "publish", "quality", "rollback", ...fraud],
-      write: ["migrate", "publish", "rollback"],
-      remove: ["migrate", "publish", "rollback"],
+      read: ["clean", "curate", "export", "maintain", "migrate", "publish", "quality", "rollback", ...fraud],
+      write: ["maintain", "migrate", "publish", "rollback"],
+      remove: ["maintain", "migrate", "publish", "rollback"],
     },
   },
   {
@@ -107,13 +117,23 @@ export const areas: readonly { readonly zone: string; readonly key: string; read
         "curate",
         "export",
         "fraud-score",
+        "maintain",
         "migrate",
         "publish",
         "quality",
         "rollback",
       ],
-      write: ["clickstream", "curate", "export", "fraud-score", "migrate", "publish", "rollback"],
-      remove: ["clickstream", "curate", "export", "fraud-score", "migrate", "publish", "rollback"],
+      write: ["clickstream", "curate", "export", "fraud-score", "maintain", "migrate", "publish", "rollback"],
+      remove: [
+        "clickstream",
+        "curate",
+        "export",
+        "fraud-score",
+        "maintain",
+        "migrate",
+        "publish",
+        "rollback",
+      ],
     },
   },
   {
@@ -227,44 +247,54 @@ export function rolesOfOthers(stack: Stack): readonly Call[] {
   );
 }
 
+type Takeover = readonly [action: string, resource: (stack: Stack) => string, deploys?: true];
+
 /** What would give a role more rights, or take away what guards data. Nobody may but who deploys, and that in bounds. */
-const takeovers: readonly (readonly [action: string, resource: (stack: Stack) => string, deploys?: true])[] =
-  [
-    ["sts:AssumeRole", (stack) => stack.roleArn("plan")],
-    ["sts:AssumeRole", () => "arn:aws:iam::999999999999:role/x"],
-    ["iam:CreateAccessKey", ({ account }) => `arn:aws:iam::${account}:user/x`],
-    ["iam:AttachRolePolicy", (stack) => stack.roleArn("plan")],
-    ["iam:PutRolePolicy", (stack) => stack.roleArn("plan")],
-    ["iam:UpdateAssumeRolePolicy", (stack) => stack.roleArn("plan")],
-    ["iam:DeleteRolePermissionsBoundary", (stack) => stack.roleArn("plan")],
-    ["iam:CreatePolicyVersion", ({ account, name }) => `arn:aws:iam::${account}:policy/${name}-boundary`],
-    ["kms:PutKeyPolicy", ({ dataKey }) => dataKey],
-    ["kms:ScheduleKeyDeletion", ({ dataKey }) => dataKey],
-    ["kms:CreateGrant", ({ dataKey }) => dataKey],
-    ["glue:UpdateJob", (stack) => stack.arn("glue", `job/${stack.name}-publish`), true],
-    ["glue:DeleteTable", (stack) => stack.arn("glue", "catalog"), true],
-    ["glue:CreateJob", (stack) => stack.arn("glue", "job/another")],
-    ["glue:PutResourcePolicy", (stack) => stack.arn("glue", "catalog")],
-    ["lambda:UpdateFunctionCode", (stack) => stack.arn("lambda", `function:${stack.name}-plan`), true],
-    ["lambda:UpdateFunctionCode", (stack) => stack.arn("lambda", "function:another")],
-    ["lambda:AddPermission", (stack) => stack.arn("lambda", "function:another")],
-    ["states:UpdateStateMachine", (stack) => stack.arn("states", `stateMachine:${stack.name}`), true],
-    ["states:UpdateStateMachine", (stack) => stack.arn("states", "stateMachine:another")],
-    ["s3:PutBucketPolicy", (stack) => `arn:aws:s3:::${stack.bucket("curated")}`, true],
-    ["s3:DeleteBucket", (stack) => `arn:aws:s3:::${stack.bucket("curated")}`, true],
-    ["s3:PutObjectAcl", (stack) => `arn:aws:s3:::${stack.bucket("curated")}/tables/x`],
-    ["s3:DeleteObjectVersion", (stack) => `arn:aws:s3:::${stack.bucket("curated")}/tables/x`],
-    ["dynamodb:DeleteTable", (stack) => stack.arn("dynamodb", `table/${stack.name}-ledger`), true],
-    ["dynamodb:Scan", (stack) => stack.arn("dynamodb", `table/${stack.name}-orders`)],
-    ["kinesis:DeleteStream", (stack) => stack.arn("kinesis", `stream/${stack.name}-clickstream`), true],
-    ["secretsmanager:PutSecretValue", (stack) => stack.adminSecret],
-    ["secretsmanager:DeleteSecret", (stack) => stack.adminSecret],
-    ["logs:DeleteLogGroup", (stack) => stack.arn("logs", `log-group:/aws/lambda/${stack.name}-plan`), true],
-    ["sqs:ReceiveMessage", (stack) => stack.arn("sqs", `${stack.name}-failures`)],
-    ["sns:Subscribe", (stack) => stack.arn("sns", `${stack.name}-fraud-alerts`), true],
-    ["cloudtrail:StopLogging", (stack) => stack.arn("cloudtrail", "trail/x")],
-    ["ec2:RunInstances", (stack) => stack.arn("ec2", "instance/*")],
-  ];
+const takeovers: readonly Takeover[] = [
+  ["sts:AssumeRole", (stack) => stack.roleArn("plan")],
+  ["sts:AssumeRole", () => "arn:aws:iam::999999999999:role/x"],
+  ["iam:CreateAccessKey", ({ account }) => `arn:aws:iam::${account}:user/x`],
+  ["iam:AttachRolePolicy", (stack) => stack.roleArn("plan")],
+  ["iam:PutRolePolicy", (stack) => stack.roleArn("plan")],
+  ["iam:UpdateAssumeRolePolicy", (stack) => stack.roleArn("plan")],
+  ["iam:DeleteRolePermissionsBoundary", (stack) => stack.roleArn("plan")],
+  ["iam:CreatePolicyVersion", ({ account, name }) => `arn:aws:iam::${account}:policy/${name}-boundary`],
+  ["iam:CreatePolicy", ({ account, name }) => `arn:aws:iam::${account}:policy/${name}-deploy-more`],
+  ...["iam:CreatePolicyVersion", "iam:DeletePolicyVersion", "iam:SetDefaultPolicyVersion"].map(
+    (action): Takeover => [
+      action,
+      ({ account, name }) => `arn:aws:iam::${account}:policy/${name}-deploy-identity`,
+    ],
+  ),
+  ["iam:AttachRolePolicy", (stack) => stack.roleArn("deploy")],
+  ["iam:DetachRolePolicy", (stack) => stack.roleArn("deploy")],
+  ["kms:PutKeyPolicy", ({ dataKey }) => dataKey],
+  ["kms:ScheduleKeyDeletion", ({ dataKey }) => dataKey],
+  ["kms:CreateGrant", ({ dataKey }) => dataKey],
+  ["glue:UpdateJob", (stack) => stack.arn("glue", `job/${stack.name}-publish`), true],
+  ["glue:DeleteTable", (stack) => stack.arn("glue", "catalog"), true],
+  ["glue:CreateJob", (stack) => stack.arn("glue", "job/another")],
+  ["glue:PutResourcePolicy", (stack) => stack.arn("glue", "catalog")],
+  ["lambda:UpdateFunctionCode", (stack) => stack.arn("lambda", `function:${stack.name}-plan`), true],
+  ["lambda:UpdateFunctionCode", (stack) => stack.arn("lambda", "function:another")],
+  ["lambda:AddPermission", (stack) => stack.arn("lambda", "function:another")],
+  ["states:UpdateStateMachine", (stack) => stack.arn("states", `stateMachine:${stack.name}`), true],
+  ["states:UpdateStateMachine", (stack) => stack.arn("states", "stateMachine:another")],
+  ["s3:PutBucketPolicy", (stack) => `arn:aws:s3:::${stack.bucket("curated")}`, true],
+  ["s3:DeleteBucket", (stack) => `arn:aws:s3:::${stack.bucket("curated")}`, true],
+  ["s3:PutObjectAcl", (stack) => `arn:aws:s3:::${stack.bucket("curated")}/tables/x`],
+  ["s3:DeleteObjectVersion", (stack) => `arn:aws:s3:::${stack.bucket("curated")}/tables/x`],
+  ["dynamodb:DeleteTable", (stack) => stack.arn("dynamodb", `table/${stack.name}-ledger`), true],
+  ["dynamodb:Scan", (stack) => stack.arn("dynamodb", `table/${stack.name}-orders`)],
+  ["kinesis:DeleteStream", (stack) => stack.arn("kinesis", `stream/${stack.name}-clickstream`), true],
+  ["secretsmanager:PutSecretValue", (stack) => stack.adminSecret],
+  ["secretsmanager:DeleteSecret", (stack) => stack.adminSecret],
+  ["logs:DeleteLogGroup", (stack) => stack.arn("logs", `log-group:/aws/lambda/${stack.name}-plan`), true],
+  ["sqs:ReceiveMessage", (stack) => stack.arn("sqs", `${stack.name}-failures`)],
+  ["sns:Subscribe", (stack) => stack.arn("sns", `${stack.name}-fraud-alerts`), true],
+  ["cloudtrail:StopLogging", (stack) => stack.arn("cloudtrail", "trail/x")],
+  ["ec2:RunInstances", (stack) => stack.arn("ec2", "instance/*")],
+];
 
 export const takeoverCalls = (stack: Stack): readonly Call[] =>
   takeovers.flatMap(([action, resource, deploys]) =>

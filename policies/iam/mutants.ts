@@ -2,7 +2,7 @@
 
 import { isRecord } from "../reader.ts";
 import type { Resource } from "../rule.ts";
-import { roleType } from "./union.ts";
+import { policyType, roleType } from "./union.ts";
 
 /** One change, and the rule that must find it. */
 export interface Mutant {
@@ -93,27 +93,50 @@ export function trusted(
   };
 }
 
+/** Changes the statements of a resource's policy. */
+const edited = (
+  rule: string,
+  what: string,
+  edit: (statements: Json[]) => Json[],
+  kind: string,
+  find: (resources: readonly Resource[]) => Resource | undefined,
+): Mutant => ({
+  rule,
+  what,
+  apply: (resources) => {
+    const found = find(resources);
+    if (!found) throw new Error(`the stack has no ${kind} to change`);
+    const document = parsed(found.inputs.policy);
+    return replaced(resources, found, {
+      ...found.inputs,
+      policy: JSON.stringify({ ...document, Statement: edit(document.Statement) }),
+    });
+  },
+});
+
 /** Adds a statement to the policy of the first resource of a type, or changes all of them. */
-export function resourcePolicy(
+export const resourcePolicy = (
   rule: string,
   what: string,
   type: string,
   edit: (statements: Json[]) => Json[],
-): Mutant {
-  return {
-    rule,
-    what,
-    apply: (resources) => {
-      const found = resources.find((each) => each.type === type);
-      if (!found) throw new Error(`the stack has no ${type} to change`);
-      const document = parsed(found.inputs.policy);
-      return replaced(resources, found, {
-        ...found.inputs,
-        policy: JSON.stringify({ ...document, Statement: edit(document.Statement) }),
-      });
-    },
-  };
-}
+): Mutant => edited(rule, what, edit, type, (resources) => resources.find((each) => each.type === type));
+
+/** The managed policies that bound a role, or those that do not. */
+const managed = (resources: readonly Resource[], bounding: boolean): Resource | undefined => {
+  const boundaries = resources.map(({ inputs }) => String(inputs.permissionsBoundary));
+  const bounds = (name: unknown): boolean =>
+    boundaries.some((arn) => arn.endsWith(`:policy/${String(name)}`));
+  return resources.find(({ type, inputs }) => type === policyType && bounds(inputs.name) === bounding);
+};
+
+/** The same with the boundary. */
+export const boundaryPolicy = (rule: string, what: string, edit: (statements: Json[]) => Json[]): Mutant =>
+  edited(rule, what, edit, "boundary", (resources) => managed(resources, true));
+
+/** The same with a managed policy of CI's role. */
+const attachedPolicy = (rule: string, what: string, edit: (statements: Json[]) => Json[]): Mutant =>
+  edited(rule, what, edit, "managed policy of a role", (resources) => managed(resources, false));
 
 export const changed = (
   rule: string,
@@ -300,6 +323,13 @@ export const iamMutants: readonly Mutant[] = [
       allow("dynamodb:GetItem", `arn:aws:dynamodb:eu-central-1:444455556666:${rest}`),
     ),
   ),
+  ...[
+    ["cloudwatch:PutMetricAlarm", "cloudwatch:eu-central-1:444455556666:alarm:*"],
+    ["cloudwatch:PutDashboard", "cloudwatch::444455556666:dashboard/*"],
+    ["scheduler:CreateScheduleGroup", "scheduler:eu-central-1:444455556666:schedule-group/*"],
+  ].map(([action = "", rest = ""]) =>
+    given("iam-resource-own", `every ${rest}`, allow(action, `arn:aws:${rest}`)),
+  ),
   given(
     "iam-resource-own",
     "every function, by a condition on every function",
@@ -474,6 +504,9 @@ export const iamMutants: readonly Mutant[] = [
     "iam-pass-role-service",
     "to any service, if one is named",
     allow("iam:PassRole", own, { Null: { "iam:PassedToService": "false" } }),
+  ),
+  ...["iam:AttachRolePolicy", "iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion"].map((action) =>
+    attachedPolicy("iam-no-escalation", `CI by an attached policy: ${action}`, more(allow(action, own))),
   ),
   given("iam-no-escalation", "CI replaces trust", allow("iam:UpdateAssumeRolePolicy", own), { service: "" }),
   {
@@ -758,8 +791,7 @@ export const iamMutants: readonly Mutant[] = [
     permissionsBoundary: "arn:aws:iam::444455556666:policy/elsewhere",
   })),
   ...["iam:PassRole", "iam:PutRolePolicy", "sts:AssumeRole", "iam:CreateUser"].map(
-    (action): Mutant =>
-      resourcePolicy("iam-boundary-holds", action, "aws:iam/policy:Policy", more(allow(action))),
+    (action): Mutant => boundaryPolicy("iam-boundary-holds", action, more(allow(action))),
   ),
   ...(
     [
@@ -769,10 +801,9 @@ export const iamMutants: readonly Mutant[] = [
     ] as const
   ).map(
     ([what, on, service]): Mutant =>
-      resourcePolicy(
+      boundaryPolicy(
         "iam-boundary-holds",
         what,
-        "aws:iam/policy:Policy",
         more(
           allow(
             "iam:PassRole",
@@ -803,20 +834,14 @@ export const iamMutants: readonly Mutant[] = [
       ],
     ] as const
   ).map(([what, condition]) =>
-    resourcePolicy(
+    boundaryPolicy(
       "iam-boundary-own-account",
       `everything ${what}`,
-      "aws:iam/policy:Policy",
       more(allow("s3:GetObject", "*", condition)),
     ),
   ),
   ...["arn:aws:s3:::*", "arn:aws:s3:::*/*", "arn:aws:*:*:*:*", "arn:*", "**"].map((on) =>
-    resourcePolicy(
-      "iam-boundary-own-account",
-      on,
-      "aws:iam/policy:Policy",
-      more(allow("s3:GetObject", [bucket, on])),
-    ),
+    boundaryPolicy("iam-boundary-own-account", on, more(allow("s3:GetObject", [bucket, on]))),
   ),
   {
     rule: "iam-one-role-per-workload",

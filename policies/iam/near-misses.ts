@@ -2,6 +2,7 @@
 import {
   added,
   allow,
+  boundaryPolicy,
   bucket,
   bucketPolicy,
   changed,
@@ -21,7 +22,6 @@ const root = { AWS: `arn:aws:iam::${account}:root` };
 const throughS3 = { StringEquals: { "kms:ViaService": "s3.eu-central-1.amazonaws.com" } };
 const ofPipeline = { StringEquals: { "aws:ResourceTag/pipeline": "securecart-prod" } };
 const toGlue = { StringEquals: { "iam:PassedToService": "glue.amazonaws.com" } };
-const boundary = "aws:iam/policy:Policy";
 
 export const iamNearMisses: readonly Mutant[] = [
   given(
@@ -225,19 +225,17 @@ export const iamNearMisses: readonly Mutant[] = [
     ...i,
     permissionsBoundary: `arn:aws:iam::${account}:policy/elsewhere`,
   })),
-  resourcePolicy(
+  boundaryPolicy(
     "iam-boundary-holds",
     "one role to one service",
-    boundary,
     more(
       allow("iam:PassRole", own, { StringEquals: { "iam:PassedToService": "emr-serverless.amazonaws.com" } }),
     ),
   ),
-  resourcePolicy("iam-boundary-own-account", "one resource", boundary, more(allow("s3:GetObject", bucket))),
-  resourcePolicy(
+  boundaryPolicy("iam-boundary-own-account", "one resource", more(allow("s3:GetObject", bucket))),
+  boundaryPolicy(
     "iam-boundary-own-account",
     "all of a name's beginning, and all of a kind in one account",
-    boundary,
     more(
       allow("s3:GetObject", [
         "arn:aws:s3:::securecart-prod-*",
@@ -245,10 +243,9 @@ export const iamNearMisses: readonly Mutant[] = [
       ]),
     ),
   ),
-  resourcePolicy(
+  boundaryPolicy(
     "iam-boundary-own-account",
     "everything within one account and region",
-    boundary,
     more(
       allow("s3:GetObject", "arn:aws:s3:::*", {
         StringEquals: { "aws:ResourceAccount": account, "aws:RequestedRegion": "eu-central-1" },

@@ -116,6 +116,8 @@ const noRegion = new Set(["s3", "iam", "cloudfront", "route53", "organizations",
 
 /** Types whose names are the program's, so that a policy can have their prefix: all of them is more than is needed. */
 const namedByProgram = new Set([
+  "cloudwatch:alarm",
+  "cloudwatch:dashboard",
   "databrew:job",
   "databrew:recipe",
   "dynamodb:table",
@@ -130,6 +132,7 @@ const namedByProgram = new Set([
   "lambda:function",
   "rds:db",
   "scheduler:schedule",
+  "scheduler:schedule-group",
   "secretsmanager:secret",
   "states:stateMachine",
 ]);

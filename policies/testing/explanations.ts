@@ -470,7 +470,41 @@ export const explanations: readonly Explanation[] = [
     [refused, { removed: "policy policy:Statement[].Resource" }],
     [language, { removed: "policy:Version" }],
     [sid, statements("policy")],
-    [less, { removed: "policy:Statement[] policy:Statement[].Action[]" }],
+    [
+      less,
+      {
+        removed:
+          "policy:Statement[] policy:Statement[].Action[] policy:Statement[].Resource[] " +
+          "policy:Statement[].Condition.StringEquals.iam:PassedToService[]",
+      },
+    ],
+    [
+      "log groups of the account's other stacks: CI may set how long they are kept, and reads nothing of them",
+      { widened: "policy:Statement[].Resource[]" },
+    ],
+    [
+      "a resource may be made without the tag by which the same role may then change it: it can do no more with it",
+      {
+        removed:
+          "policy:Statement[].Condition policy:Statement[].Condition.StringEquals " +
+          "policy:Statement[].Condition.StringEquals.aws:RequestTag/pipeline",
+      },
+    ],
+    [
+      "buckets are named with the stack's account, and a bucket of that name in another is not the stack's to make",
+      {
+        removed:
+          "policy:Statement[].Condition policy:Statement[].Condition.StringEqualsIfExists " +
+          "policy:Statement[].Condition.StringEqualsIfExists.aws:ResourceAccount",
+      },
+    ],
+    [
+      "grants are still for services alone, on keys of the account",
+      {
+        removed:
+          "policy:Statement[].Condition.StringEquals policy:Statement[].Condition.StringEquals.aws:ResourceTag/pipeline",
+      },
+    ],
     [ownTag, { removed: "tags.pipeline" }],
   ),
   ...of(
@@ -512,32 +546,12 @@ export const explanations: readonly Explanation[] = [
       {
         removed:
           "policy:Statement[] policy:Statement[].Action[] policy:Statement[].Resource[] " +
-          "policy:Statement[].Condition.StringEquals.iam:PassedToService[] " +
           "policy:Statement[].Condition.StringEquals.kms:ViaService[] policy:Statement[].Condition.StringLike.s3:prefix[]",
       },
     ],
     [
       "log groups of the account by a prefix of AWS's: writing to another's log tells it more",
       { widened: "policy:Statement[].Resource policy:Statement[].Resource[]" },
-    ],
-    [
-      "a resource may be made without the tag by which the same role may then change it: it can do no more with it",
-      {
-        removed:
-          "policy:Statement[].Condition policy:Statement[].Condition.StringEquals " +
-          "policy:Statement[].Condition.StringEquals.aws:RequestTag/pipeline",
-      },
-    ],
-    [
-      "buckets are named with the stack's account, and a bucket of that name in another is not the stack's to make",
-      {
-        removed:
-          "policy:Statement[].Condition.StringEqualsIfExists policy:Statement[].Condition.StringEqualsIfExists.aws:ResourceAccount",
-      },
-    ],
-    [
-      "grants are still for services alone, on keys of the account",
-      { removed: "policy:Statement[].Condition.StringEquals.aws:ResourceTag/pipeline" },
     ],
     [
       "another condition of the statement holds the key's use to one encryption context, or to the account's machines",
@@ -550,18 +564,20 @@ export const explanations: readonly Explanation[] = [
       "other tags on network interfaces of the VPC's own subnets, which give nothing",
       {
         removed:
-          "policy:Statement[].Condition.ForAllValues:StringEquals policy:Statement[].Condition.ForAllValues:StringEquals.aws:TagKeys",
+          "policy:Statement[].Condition policy:Statement[].Condition.ForAllValues:StringEquals " +
+          "policy:Statement[].Condition.ForAllValues:StringEquals.aws:TagKeys",
       },
     ],
     [
       "the condition of a denial: without, more is denied",
       {
         removed:
-          "policy:Statement[].Condition.ArnEquals policy:Statement[].Condition.ArnEquals.lambda:SourceFunctionArn",
+          "policy:Statement[].Condition policy:Statement[].Condition.ArnEquals policy:Statement[].Condition.ArnEquals.lambda:SourceFunctionArn",
         widened: "policy:Statement[].Condition.ArnEquals.lambda:SourceFunctionArn",
       },
     ],
   ),
+  ...of("aws:iam/rolePolicyAttachment:RolePolicyAttachment", [refused, { removed: "policyArn role" }]),
   ...of(
     "aws:kinesis/stream:Stream",
     [named, { removed: "name" }],
