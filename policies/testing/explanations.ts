@@ -896,7 +896,7 @@ export const explanations: readonly Explanation[] = [
         removed:
           "definition:States.*.Assign definition:States.*.Assign.* definition:States.*.Catch[].Assign " +
           "definition:States.*.Catch[].Assign.** definition:States.*.Choices[].Assign definition:States.*.Choices[].Assign.** " +
-          "definition:States.*.Catch[].Output definition:States.*.Output definition:States.*.Output.* " +
+          "definition:States.*.Catch[].Output definition:States.*.Output " +
           "definition:States.*.Cause definition:States.*.Error definition:States.*.Items definition:States.*.ItemSelector " +
           "definition:States.*.ItemSelector.* definition:**.States.*.Assign definition:**.States.*.Assign.* " +
           "definition:**.States.*.Catch[].Assign definition:**.States.*.Catch[].Assign.** " +
