@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { longestJobMinutes } from "../workflow/tasks.ts";
 import { isVpcRange, rangesOverlap, vpcRange } from "./lib/cidr.ts";
 
 /** Something in the stack's configuration that cannot be deployed. */
@@ -183,8 +184,8 @@ const groups = {
   batch: z.strictObject({
     workerType: oneOf(["G.1X", "G.2X", "G.4X"]),
     maxWorkers: whole(2, 50, "workers"),
-    timeoutMinutes: whole(5, 2880, "minutes"),
-    slowAfterMinutes: whole(1, 2880, "minutes"),
+    timeoutMinutes: whole(5, longestJobMinutes, "minutes"),
+    slowAfterMinutes: whole(1, longestJobMinutes, "minutes"),
     /** Spare capacity at two thirds of the price; starts later. */
     flex: on,
   }),

@@ -5,6 +5,7 @@ import { expect } from "chai";
 import { reachable, validateDefinition } from "../local/asl/validate.ts";
 import { nestedGraphs, type State, type StateGraph } from "./asl.ts";
 import { renderDefinition } from "./definition.ts";
+import { longestJobMinutes } from "./tasks.ts";
 import { names } from "./testing/stubs.ts";
 
 // Both are CommonJS, and the first has no typings.
@@ -90,6 +91,17 @@ describe("workflow definition", () => {
       if (state.Type !== "Parallel" && state.Type !== "Map") continue;
       expect(state.Catch?.at(-1)?.ErrorEquals, name).to.deep.equal(["States.ALL"]);
     }
+  });
+
+  it("waits longer for a Glue job than the job may run, so that none goes on beside the next run", () => {
+    let jobs = 0;
+    for (const [name, state] of allStates()) {
+      if (state.Type !== "Task" || !state.Resource.endsWith(":glue:startJobRun.sync")) continue;
+      jobs += 1;
+      const { Timeout = longestJobMinutes } = state.Arguments as { Timeout?: number };
+      expect(state.TimeoutSeconds, name).to.be.greaterThan(Timeout * 60);
+    }
+    expect(jobs).to.be.greaterThan(10);
   });
 
   it("has no way from a failure to a success", () => {

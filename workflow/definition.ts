@@ -21,6 +21,10 @@ export const firstStateOf: Record<StepName, string> = {
 /** A run has to end before its lease does. */
 const longestRunSeconds = 5 * 3600;
 
+/** The upkeep may take an hour, its second try included. */
+const upkeepMinutes = 25;
+const latestUpkeepSeconds = longestRunSeconds - 3600;
+
 /**
  * The state machine of the batch pipeline: Plan → Extract → Recipes → Clean → Quality → Publish → Curate → ScoreFraud →
  * Export → Load → Maintain → Commit. It is deployed on Step Functions and executed on a laptop by local/asl/.
@@ -170,7 +174,17 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
     },
     IsUpkeepDue: {
       Type: "Choice",
-      Choices: [{ Condition: "{% $plan.maintain = true %}", Next: "Maintain" }],
+      // A run that took long leaves it to the next one that it is due in: it has to commit before it ends.
+      Choices: [
+        {
+          Condition: `{% $plan.maintain = true and $toMillis($states.context.State.EnteredTime) -
+            $toMillis($states.context.Execution.StartTime) < ${latestUpkeepSeconds * 1000} %}`.replaceAll(
+            /\s*\n\s*/g,
+            " ",
+          ),
+          Next: "Maintain",
+        },
+      ],
       Default: "Commit",
     },
     Maintain: maintain(names),
@@ -204,21 +218,15 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
 
 /**
  * The upkeep of the tables, in the run's lease, so that nothing else writes them. The warehouse has the batch by now: an
- * upkeep that fails is told in the output, is due again in the next run, and fails nothing.
+ * upkeep that fails is told in the output, is due again on the next day, and fails nothing.
  */
 function maintain(names: WorkflowNames): TaskState {
-  return {
-    ...jobTask(names, "maintain", {
-      next: "Commit",
-      onFailure: {
-        ErrorEquals: ["States.ALL"],
-        Assign: { notMaintained: "{% $states.errorOutput.Error & ': ' & $states.errorOutput.Cause %}" },
-        Next: "Commit",
-      },
-    }),
-    // The commit waits for it.
-    TimeoutSeconds: 1800,
+  const onFailure = {
+    ErrorEquals: ["States.ALL"],
+    Assign: { notMaintained: "{% $states.errorOutput.Error & ': ' & $states.errorOutput.Cause %}" },
+    Next: "Commit",
   };
+  return jobTask(names, "maintain", { next: "Commit", onFailure }, upkeepMinutes);
 }
 
 /**

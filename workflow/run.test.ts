@@ -390,6 +390,14 @@ describe("workflow on its paths", () => {
     expect(called.slice(-3)).to.deep.equal([load.at(-1), "securecart-maintain", "commit"]);
   });
 
+  it("leaves the upkeep to a later run when there may be no time for it before this one has to end", async () => {
+    const plan = { ...planned, maintain: true };
+    const { result, called, clock } = await runWorkflow({ plan }, { minutesAJob: 45 });
+    expect(clock.now() - Date.parse("2026-01-01T00:00:00Z")).to.be.within(4 * 3600_000, 5 * 3600_000);
+    expect(result).to.have.nested.property("output.status", "LOADED");
+    expect(called).not.to.include("securecart-maintain");
+  });
+
   it("commits what is loaded though the upkeep fails, and says so", async () => {
     const { result, called } = await runWorkflow({
       plan: { ...planned, maintain: true },

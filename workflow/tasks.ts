@@ -104,24 +104,33 @@ export function lambdaTask(
   };
 }
 
-/** A Glue job, run to its end on the plan of the execution. */
+/** The longest timeout that a job may have of its own. */
+export const longestJobMinutes = 120;
+
+/**
+ * A Glue job, run to its end on the plan of the execution.
+ * @param timeoutMinutes in place of the job's own timeout. The state waits longer than the job may run, since a job that
+ *   outlived its state would go on beside the next run.
+ */
 export function jobTask(
   names: WorkflowNames,
   name: keyof WorkflowNames["jobs"],
   { next, onFailure }: Continuation | { next: undefined; onFailure: Catcher },
+  timeoutMinutes?: number,
 ): TaskState {
   return {
     Type: "Task",
     Resource: `arn:${names.partition}:states:::glue:startJobRun.sync`,
     Arguments: {
       JobName: names.jobs[name],
+      ...(timeoutMinutes !== undefined && { Timeout: timeoutMinutes }),
       Arguments: {
         "--plan": `{% 's3://${names.landingBucket}/' & $plan.planKey %}`,
         "--batch-id": "{% $plan.batchId %}",
       },
     },
     Output: {},
-    TimeoutSeconds: 7200,
+    TimeoutSeconds: (timeoutMinutes ?? longestJobMinutes) * 60 + 300,
     Retry: jobRetry(glueErrors),
     Catch: [onFailure],
     ...(next === undefined ? { End: true } : { Next: next }),

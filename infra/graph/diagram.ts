@@ -57,7 +57,7 @@ const shown: Readonly<Record<string, string>> = {
   "aws:glue/catalogDatabase:CatalogDatabase": "Glue databases",
   "aws:glue/connection:Connection": "Glue connections",
   "aws:glue/job:Job": "Glue jobs",
-  "aws:iam/policy:Policy": "managed policies",
+  "aws:iam/policy:Policy": "IAM policies",
   "aws:kms/key:Key": "KMS keys",
   "aws:lambda/function:Function": "Lambda functions",
   "aws:redshiftserverless/workgroup:Workgroup": "Redshift workgroup",

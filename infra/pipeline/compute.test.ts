@@ -220,14 +220,14 @@ describe("Batch", () => {
     );
     const deployed = ofType(graph, "aws:glue/job:Job");
     expect(deployed).to.have.length(batchArgs.jobs.length);
-    const urgent = ["shop-migrate", "shop-rollback"];
+    const urgent = ["shop-maintain", "shop-migrate", "shop-rollback"];
     for (const { name, inputs } of deployed) {
       expect(inputs, name).to.deep.include({
         workerType: "G.2X",
         numberOfWorkers: 7,
         timeout: 77,
         notificationProperty: { notifyDelayAfter: 17 },
-        // A deployment and a failed run wait for these: spare capacity may take longer to come than they last.
+        // A deployment, a commit and a failed run wait for these: spare capacity may take longer to come than they last.
         executionClass: urgent.includes(name) ? "STANDARD" : "FLEX",
       });
     }

@@ -164,7 +164,8 @@ export const jobs = {
   },
   maintain: {
     module: "maintain",
-    description: "Small files compacted, old snapshots and orphan files deleted, once a day",
+    description: "Old snapshots and orphan files deleted, small files compacted, once a day",
+    urgent: true,
     reads: { staging: [tables], curated: [tables] },
     writes: { staging: [tables], curated: [tables] },
     tables: { staging: "change", curated: "change" },

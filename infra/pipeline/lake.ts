@@ -261,7 +261,8 @@ function lifecycleRules(zone: Zone, retention: LakeRetention): Rule[] {
     case "staging":
       return [cleanUp, expireAfter("candidates/", exportDays), expireAfter("runs/", landingDays)];
     case "curated":
-      return [cleanUp, expireAfter("exports/", exportDays)];
+      // An alert names customers; models beside it name nobody and stay.
+      return [cleanUp, expireAfter("exports/", exportDays), expireAfter("fraud/alerts/", landingDays)];
     case "quarantine":
       return [
         cleanUp,

@@ -180,7 +180,7 @@ describe("Lake", () => {
       "recipes/": 11,
     });
     expect(expired("staging")).to.deep.equal({ "candidates/": 13, "runs/": 11 });
-    expect(expired("curated")).to.deep.equal({ "exports/": 13 });
+    expect(expired("curated")).to.deep.equal({ "exports/": 13, "fraud/alerts/": 11 });
     expect(expired("quarantine")).to.deep.equal({ "aws/": 12, "records/": 12, "redriven/": 12 });
     expect(expired("artifacts")).to.deep.equal({ "temporary/": 7 });
     expect(expired("logs")).to.deep.equal({ "access/": 14, "spark/": 30 });

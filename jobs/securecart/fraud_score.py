@@ -77,7 +77,7 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
         champion, unusable = None, error.version
         log.error("FRAUD SCORES COME FROM RULES: %s", error)
     with trace.stage("read") as notes:
-        work = pending(job.spark, source, table)
+        work = pending(job.spark, source, table, everything=job.plan.get("mode") == "backfill")
         todo = work.transactions.persist()
         found = todo.agg(
             F.count(F.lit(1)).alias("rows"),
@@ -121,11 +121,13 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
             rows = rows.withColumns(
                 {"version_at": F.lit(job.started_at), "batch_id": F.lit(job.batch_id), "_op": F.lit("U")}
             )
+    # Before the scores are there: a repeated try of a run that ends in between scores and alerts again. Afterwards it
+    # would find all scored, and nobody would hear.
+    if counts["alerts"] > 0 and rows is not None:
+        _alert(job, rows, counts)
     with trace.stage("write") as notes:
         counts["deleted"] = settle(job.spark, table, work, rows, replaces=found["replaced"] > 0)
         notes["rows"] = counts["scored"] + counts["deleted"]
-    if counts["alerts"] > 0 and rows is not None:
-        _alert(job, rows, counts)
     todo.unpersist()
     return counts
 
@@ -133,12 +135,13 @@ def fraud_score(job: lake.Job, trace: Trace) -> dict[str, Any]:
 def _alert(job: lake.Job, rows: DataFrame, counts: dict[str, Any]) -> None:
     """Writes the alert of a batch beside the scores and, where there is a topic, sends it.
 
-    A message that cannot be sent fails the job: the scores are written, and a repeated try writes the same again.
+    A message that cannot be sent fails the job, and a repeated try sends it: every alert is sent at least once.
     """
     worst = rows.where("alert").orderBy(F.desc("probability"), "transaction_id").limit(NAMED_IN_ALERT)
     named = worst.select("transaction_id", "customer_id", "probability", "reasons")
+    told = {name: count for name, count in counts.items() if name != "deleted"}
     message = json.dumps(
-        {"batch": job.batch_id, **counts, "highest": [row.asDict() for row in named.collect()]}, indent=1
+        {"batch": job.batch_id, **told, "highest": [row.asDict() for row in named.collect()]}, indent=1
     )
     write_text(f"s3://{job.lake.curated}/fraud/alerts/batch={job.batch_id}.json", message)
     topic = job.options.alert_topic

@@ -4,8 +4,9 @@ A row that was replaced or deleted lives on in earlier snapshots, and so does a 
 Snapshots older than ``--keep-days`` are expired here, with the files that only they need; so are files that broken
 writes left. On AWS a deleted object is kept as a noncurrent version for some days more (the bucket's lifecycle).
 
-The workflow runs this once a day, after the load and under the run's lease: nothing else writes these tables then,
-and no rollback needs their earlier snapshots any more. The stream's tables have their own upkeep (`clickstream`).
+The workflow runs this once a day, after the load and under the run's lease, so nothing else writes these tables. The
+run may still be taken back until it is committed: what its tables were when it began is among what stays. The stream's
+tables have an upkeep of their own (`clickstream`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -29,39 +31,58 @@ PARALLEL_TABLES = 4
 KEEP_LAST = 1
 
 
-def maintain_table(job: lake.Job, table: str, keep: timedelta) -> dict[str, int]:
-    """Returns how many small files were compacted, how many snapshots expired and how many orphan files went."""
-    if read_snapshots(job.spark, table).current is None:
-        return {"compacted": 0, "expired": 0, "orphans": 0}
-    older_than = job.started_at - keep
-    counts = {
-        "compacted": compact(job.spark, table),
-        "expired": expire(job.spark, table, older_than, KEEP_LAST),
-        "orphans": remove_orphans(job.spark, table, older_than),
+def clean_up(job: lake.Job, table: str, keep: timedelta) -> dict[str, int]:
+    """Deletes what is no longer needed. Returns how many snapshots expired and how many orphan files went."""
+    since = job.started_at - keep
+    return {
+        "expired": expire(job.spark, table, since, KEEP_LAST),
+        "orphans": remove_orphans(job.spark, table, since),
     }
-    log.info("%s: %s", table, counts)
-    return counts
+
+
+def maintain(job: lake.Job, tables: Mapping[str, str], keep: timedelta) -> dict[str, dict[str, int]]:
+    """Keeps tables up.
+
+    Args:
+        job: the running job.
+        tables: full names by contract.
+        keep: how long what the tables were stays readable.
+
+    Returns:
+        By contract how many snapshots ``expired``, how many ``orphans`` (files) went, and how many small files were
+        ``compacted``.
+    """
+    used = {name: table for name, table in tables.items() if read_snapshots(job.spark, table).current is not None}
+    with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
+        # First of all tables what people were promised; compaction, which may take long, is for speed alone.
+        cleaned = list(pool.map(lambda table: clean_up(job, table, keep), used.values()))
+        compacted = list(pool.map(lambda table: compact(job.spark, table), used.values()))
+    return {name: counts | {"compacted": files} for name, counts, files in zip(used, cleaned, compacted, strict=True)}
 
 
 def main(argv: list[str]) -> None:
-    """Argument: ``--keep-days``, how long what tables were stays readable (default 7).
+    """Arguments: ``--keep-days``, how long what tables were stays readable (default 7); ``--batch-id``, or the
+    ``--plan`` of a run, under which the metrics are kept.
 
     Raises:
-        JobError: for fewer days than Iceberg allows.
+        JobError: for fewer days than Iceberg allows, or without a batch.
     """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--keep-days", type=float, default=7)
     job = lake.start("maintain", argv, parser)
+    if not job.batch_id:
+        raise JobError("maintain needs --batch-id, or the --plan of a run: its metrics are kept under that name")
     keep = timedelta(days=job.options.keep_days)
     if keep < YOUNGEST_ORPHANS:
         raise JobError(
             f"--keep-days {job.options.keep_days:g}: must be at least {YOUNGEST_ORPHANS.days}, since younger files may "
             "belong to a write that is still on"
         )
-    names = [contract.name for contract in job.contracts.tables if contract.writer == "batch"]
-    with ThreadPoolExecutor(PARALLEL_TABLES) as pool:
-        found = pool.map(lambda n: maintain_table(job, job.lake.table(job.contracts[n]), keep), names)
-        job.write_metrics(dict(zip(names, found, strict=True)))
+    tables = {c.name: job.lake.table(c) for c in job.contracts.tables if c.writer == "batch"}
+    metrics = maintain(job, tables, keep)
+    for name, counts in metrics.items():
+        log.info("%s: %s", name, counts)
+    job.write_metrics(metrics)
 
 
 if __name__ == "__main__":

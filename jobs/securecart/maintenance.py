@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 
 from pyspark.sql import SparkSession
 
-log = logging.getLogger(__name__)
+from securecart.errors import JobError
+from securecart.snapshots import read_snapshots
 
 #: A partition is compacted once it has this many files that are too small.
 SMALL_FILES = 5
@@ -19,32 +19,45 @@ YOUNGEST_ORPHANS = timedelta(days=1)
 def compact(spark: SparkSession, table: str) -> int:
     """Writes the small files of each partition anew as few large ones. Returns how many there were.
 
-    Rows stay as they are, and the changelog between two snapshots does too.
+    Rows stay as they are, and the changelog between two snapshots does too. It commits on the way, so that what was
+    done is kept when the rest is not.
+
+    Raises:
+        JobError: when some files could not be compacted.
     """
     catalog, _, name = table.partition(".")
     rewritten = spark.sql(
         f"CALL {catalog}.system.rewrite_data_files(table => '{name}', "
-        f"options => map('min-input-files', '{SMALL_FILES}'))"
+        f"options => map('min-input-files', '{SMALL_FILES}', 'partial-progress.enabled', 'true'))"
     ).first()
     assert rewritten is not None
+    if rewritten["failed_data_files_count"] > 0:
+        raise JobError(
+            f"{rewritten['failed_data_files_count']} files of {table} could not be compacted; the log above says why. "
+            "They are as they were: nothing is lost, and the next upkeep tries again"
+        )
     return int(rewritten["rewritten_data_files_count"])
 
 
-def expire(spark: SparkSession, table: str, older_than: datetime, keep_last: int) -> int:
+def expire(spark: SparkSession, table: str, since: datetime, keep_last: int) -> int:
     """Forgets old snapshots, and deletes the files that no other snapshot needs. Returns how many snapshots went.
 
-    Snapshots with a tag stay: the export compares with the one that the warehouse got last. When commits after it
-    are gone, it compares the two states as a whole, which costs more and gives the same.
+    What the table was at any time since ``since`` stays readable: so does the snapshot that was current then, however
+    long ago it was made (Iceberg's own rule would take it for old). Snapshots with a tag stay: the export compares
+    with the one that the warehouse got last. When commits after it are gone, it compares the two states as a whole,
+    which costs more and gives the same.
 
     Args:
         table: ``<catalog>.<database>.<table>``.
-        older_than: snapshots of an earlier time go.
+        since: from when on.
         keep_last: commits kept whatever their age, at least 1.
     """
     catalog, _, name = table.partition(".")
+    times = read_snapshots(spark, table).ancestors.values()
+    older_than = max((time for time in times if time <= since), default=since)
     expired = spark.sql(
         f"CALL {catalog}.system.expire_snapshots(table => '{name}', "
-        f"older_than => TIMESTAMP '{older_than:%Y-%m-%d %H:%M:%S}', retain_last => {keep_last})"
+        f"older_than => TIMESTAMP '{older_than:%Y-%m-%d %H:%M:%S.%f}', retain_last => {keep_last})"
     ).first()
     assert expired is not None
     return int(expired["deleted_manifest_lists_count"])  # a snapshot has one each

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import get_ident
 from typing import Any
 
@@ -13,13 +15,13 @@ from pyspark.sql import DataFrame, SparkSession
 class TableSnapshots:
     """What a table's metadata says.
 
-    ``current`` is None while nothing was ever committed. ``ancestors`` are the current snapshot and those it
-    stands on, as far as they were not expired. ``tags`` maps tag names to snapshots. ``property`` is the
-    value that was asked for, from the newest of them that is no compaction.
+    ``current`` is None while nothing was ever committed. ``ancestors`` are the current snapshot and those it stands
+    on, as far as they were not expired, with the times of their commits. ``tags`` maps tag names to snapshots.
+    ``property`` is the value that was asked for, from the newest of them that is no compaction.
     """
 
     current: int | None
-    ancestors: frozenset[int]
+    ancestors: Mapping[int, datetime]
     tags: dict[str, int]
     property: str | None
 
@@ -45,7 +47,7 @@ def read_snapshots(spark: SparkSession, table: str, property_name: str = "") -> 
     telling = next((s for s in lineage if s.operation() != "replace"), None)
     return TableSnapshots(
         current=None if newest is None else newest.snapshotId(),
-        ancestors=frozenset(s.snapshotId() for s in lineage),
+        ancestors={s.snapshotId(): datetime.fromtimestamp(s.timestampMillis() / 1000, UTC) for s in lineage},
         tags={name: ref.snapshotId() for name, ref in loaded.refs().items() if ref.isTag()},
         property=None if telling is None else telling.summary().get(property_name),
     )

@@ -18,6 +18,7 @@ from pyspark.sql import types as T
 from securecart.contract import Bundle
 from securecart.export import export
 from securecart.lake import Job, Lake
+from securecart.maintenance import compact, expire
 from securecart.tables import create_or_evolve, merge_changes
 
 DAY = date(2026, 3, 10)
@@ -131,6 +132,28 @@ def test_only_net_changes_since_the_last_loaded_batch(spark: SparkSession, contr
     # The last loaded batch is replayed: until its load is committed, its tag stays.
     table.put({"category": "Garden", "orders": 1})
     assert table.export("b5", "b5") == table.export("b6", "b5") == [("U", 10, "Garden", 1)]
+
+
+def test_upkeep_between_two_loads_exports_nothing_and_hides_nothing(
+    spark: SparkSession, contracts: Bundle, lake_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securecart.maintenance.SMALL_FILES", 1)
+    table = Exporter(spark, contracts, lake_root, "merge")
+    table.put({}, {"category": "Books"})
+    table.put({"category": "Garden"})
+    assert len(table.export("b1", None)) == 3
+    assert compact(spark, table.table) > 0
+    assert table.export("b2", "b1") == []
+    table.put({"orders": 2})
+    table.put({"category": "Fresh"})
+    assert compact(spark, table.table) > 0
+    assert table.export("b3", "b2") == [("U", 10, "Fresh", 1), ("U", 10, "Toys", 2)]
+    # b3 is not loaded, and what lies between b2 and now expires: whole states are compared.
+    table.put({"category": "Garden"}, op="D")
+    assert expire(spark, table.table, datetime.now(UTC) + timedelta(hours=1), 1) > 0
+    gone, *there = table.export("b4", "b2")
+    assert gone == ("D", 10, "Garden", 1)
+    assert there == [("U", 10, "Books", 1), ("U", 10, "Fresh", 1), ("U", 10, "Toys", 2)]
 
 
 def test_by_day_whole_days_are_exported(spark: SparkSession, contracts: Bundle, lake_root: Path) -> None:

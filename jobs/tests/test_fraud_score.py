@@ -255,6 +255,33 @@ def test_a_high_risk_is_an_alert_in_the_lake_and_by_message(
     assert json.loads(notice["Message"]) == written
 
 
+def test_an_alert_that_could_not_be_sent_is_sent_by_the_repeated_try(
+    payments: Payments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    class Unsteady(fraud_score.Topic):
+        tries = 0
+
+        def __init__(self, _: str) -> None: ...
+
+        def publish(self, subject: str, message: str) -> None:
+            Unsteady.tries += 1
+            if Unsteady.tries == 1:
+                raise ConnectionError("throttled")
+            sent.append(subject)
+
+    monkeypatch.setattr(fraud_score, "Topic", Unsteady)
+    payments.add("customers", {"customer_id": "C1", "country": "DE"})
+    payments.add("transactions", *[payment(f"T{n}", n / 2) for n in range(20)])
+    payments.add("transactions", *[payment(f"absurd{n}", 15 + n / 100, amount=200000) for n in range(4)])
+    with pytest.raises(ConnectionError):
+        payments.score("b", "--alert-topic", "arn:aws:sns:eu-north-1:0:topic")
+    assert len(payments.score("b", "--alert-topic", "arn:aws:sns:eu-north-1:0:topic")) == 24
+    assert sent == ["SecureCart: 1 transactions with high fraud risk"]
+    assert payments.run_file("b", "fraud_score")["datasets"]["fraud_scores"]["alerts"] == 1
+
+
 def test_reports_that_name_nothing_known_or_were_corrected_leave_one_class_which_is_said(payments: Payments) -> None:
     payments.add("transactions", *[payment(f"T{n}", n) for n in range(30)])
     payments.report("a", ("T1", 1, START + timedelta(days=20)), ("gone", 1, START + timedelta(days=21)))

@@ -126,7 +126,7 @@ export interface WorkflowRun {
 /** Runs the real definition with stand-ins that answer as `answers` says, and else as in a good run. */
 export async function runWorkflow(
   answers: Record<string, Answer> = {},
-  { input = {} as Json, redriveCount = 0, random = () => 0.5 } = {},
+  { input = {} as Json, redriveCount = 0, random = () => 0.5, minutesAJob = 0 } = {},
 ): Promise<WorkflowRun> {
   const calls: Call[] = [];
   const events: ExecutionEvent[] = [];
@@ -147,7 +147,10 @@ export async function runWorkflow(
       const name = String(FunctionName).replace(/.*securecart-/, "");
       return { StatusCode: 200, Payload: await answer(name, record(Payload)) };
     },
-    "arn:aws:states:::glue:startJobRun.sync": (args) => answer(String(record(args).JobName), record(args)),
+    "arn:aws:states:::glue:startJobRun.sync": async (args, { signal }) => {
+      await clock.sleep(minutesAJob * 60_000, signal);
+      return answer(String(record(args).JobName), record(args));
+    },
     "arn:aws:states:::emr-serverless:startJobRun.sync": (args) => answer("score-fraud", record(args)),
     "arn:aws:states:::databrew:startJobRun.sync": (args) => answer(String(record(args).Name), record(args)),
     "arn:aws:states:::states:startExecution": (args) => answer("start-next", record(args)),

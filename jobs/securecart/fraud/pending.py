@@ -58,19 +58,21 @@ def orphans(transactions: DataFrame, scores: DataFrame) -> DataFrame:
     return scores.join(transactions.select("transaction_id"), "transaction_id", "left_anti")
 
 
-def pending(spark: SparkSession, transactions: str, scores: str) -> Pending:
+def pending(spark: SparkSession, transactions: str, scores: str, everything: bool) -> Pending:
     """Finds what there is to do.
 
     Args:
         spark: the session.
         transactions: the Iceberg table of transactions, ``<catalog>.<database>.<table>``.
         scores: that of the scores.
+        everything: compare all transactions with all scores. It finds the same, and sooner where most rows were
+            written anew, as a backfill does: a comparison reads keys, what changed is whole rows.
     """
     now, before = read_snapshots(spark, transactions), read_snapshots(spark, scores, SCORED)
     versions, scored = spark.table(transactions).select(*VERSION), spark.table(scores)
     if before.current is None:
         scored = scored.limit(0)  # Spark then knows that there is nothing to join
-    if now.current is None or before.property is None or int(before.property) not in now.ancestors:
+    if everything or now.current is None or before.property is None or int(before.property) not in now.ancestors:
         log.info("all transactions are compared with all scores")
         return Pending(unscored(versions, scored), orphans(versions, scored), "TRUE", now.current)
     start = int(before.property)
