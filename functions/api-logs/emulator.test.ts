@@ -186,11 +186,13 @@ describe("API logs: the deployed handler on emulated AWS services @slow", functi
       const Key = `${segmentsPrefix}${digit}.json`;
       await s3.send(new PutObjectCommand({ Bucket: buckets.curated, Key, Body: "<html>" }));
     }
-    const { handler } = await import("./handler.ts");
+    // What the handler composes, but not kept by it: tests that follow in this process have other services.
+    const { onAws } = await import("./handler.ts");
+    const app = await onAws();
     const context = { getRemainingTimeInMillis: () => 60_000 } as Context;
     const partial: number[] = [];
     const deliver: Invoke = async (batch) => {
-      const answer = (await handler(batch, context)) as KinesisStreamBatchResponse;
+      const answer = (await app.handle(batch, context)) as KinesisStreamBatchResponse;
       partial.push(answer.batchItemFailures.length);
       return answer;
     };

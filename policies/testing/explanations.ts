@@ -887,6 +887,10 @@ export const explanations: readonly Explanation[] = [
       },
     ],
     [
+      "the job's own timeout ends it, or its state's, which a test of the definition holds to be the longer one",
+      { "removed zero maximum": "definition:States.*.Arguments.Timeout" },
+    ],
+    [
       "AWS refuses no wait at all, and the machine's timeout ends a longer one",
       { "removed zero maximum": "definition:**.States.*.Seconds" },
     ],
