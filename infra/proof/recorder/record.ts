@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { appendFile, cp, mkdir, readdir, readFile, utimes } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { putRecords } from "../../../local/clickstream.ts";
 import { type ContractSet, contractsOf } from "../../../local/deployment.ts";
 import { SparkDriver } from "../../../local/spark.ts";
@@ -147,11 +148,14 @@ export async function record(): Promise<Recording> {
   /** Runs work of a job alone, so that each operation is one job's. */
   const alone = (job: string, work: () => Promise<unknown>): Promise<void> => {
     const turn = last.then(async () => {
+      // Operations are told apart by their millisecond, so what is before and after must not share one with the job.
+      await setTimeout(10);
       const from = Date.now();
       try {
         await work();
       } finally {
         spans.push({ job, from, to: Date.now() });
+        await setTimeout(10);
       }
     });
     last = turn.catch(() => {});
