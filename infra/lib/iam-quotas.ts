@@ -27,7 +27,8 @@ export const iamQuotas = {
   trust: {
     most: 2_048,
     what: "the trust policy of the role",
-    remedy: "name fewer principals, or one role that all of them can assume",
+    remedy:
+      "name fewer principals, or one role that all of them can assume; an account's raised quota is not known here",
   },
 } as const satisfies Readonly<Record<string, Quota>>;
 

@@ -1,8 +1,8 @@
-"""Upkeep of the tables that runs write: small files become large ones, and what is no longer needed is deleted.
+"""Upkeep of the tables that runs write: what is no longer needed is deleted, and small files become large ones.
 
 A row that was replaced or deleted lives on in earlier snapshots, and so does a customer who asked to be forgotten.
-Snapshots older than ``--keep-days`` are expired here, with the files that only they need; so are files that broken
-writes left. On AWS a deleted object is kept as a noncurrent version for some days more (the bucket's lifecycle).
+What tables were more than ``--keep-days`` ago is deleted here, and so are files that broken writes left. On AWS a
+deleted object is kept as a noncurrent version for some days more (the bucket's lifecycle).
 
 The workflow runs this once a day, after the load and under the run's lease, so nothing else writes these tables. The
 run may still be taken back until it is committed: what its tables were when it began is among what stays. The stream's
