@@ -146,10 +146,14 @@ describe("a run that is disturbed @slow", function () {
     const laptop = await Laptop.open(out);
     let peak = 0;
     const watch = setInterval(() => {
-      // The workers that scan files are forks of one daemon, a process a task.
-      const { stdout } = spawnSync("ps", ["-eo", "rss=,args="], { encoding: "utf8" });
-      for (const line of stdout.split("\n")) {
-        if (line.includes("pyspark.daemon")) peak = Math.max(peak, Number.parseInt(line, 10));
+      // The workers that scan files are forks of one daemon, a process a task. Other tests' workers may run beside them.
+      const { stdout } = spawnSync("ps", ["-eo", "pid=,ppid=,rss=,args="], { encoding: "utf8" });
+      const processes = stdout.split("\n").map((line) => line.trim().split(/\s+/));
+      const parents = new Map(processes.map(([pid, parent]) => [pid, parent]));
+      const ours = (pid: string | undefined): boolean =>
+        pid === String(process.pid) || (pid !== undefined && ours(parents.get(pid)));
+      for (const [pid, , rss, ...args] of processes) {
+        if (args.includes("pyspark.daemon") && ours(pid)) peak = Math.max(peak, Number(rss));
       }
     }, 100);
     try {
