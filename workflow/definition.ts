@@ -177,11 +177,8 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
       // A run that took long leaves it to the next one that it is due in: it has to commit before it ends.
       Choices: [
         {
-          Condition: `{% $plan.maintain = true and $toMillis($states.context.State.EnteredTime) -
-            $toMillis($states.context.Execution.StartTime) < ${latestUpkeepSeconds * 1000} %}`.replaceAll(
-            /\s*\n\s*/g,
-            " ",
-          ),
+          Condition: oneLine(`{% $plan.maintain = true and $toMillis($states.context.State.EnteredTime) -
+            $toMillis($states.context.Execution.StartTime) < ${latestUpkeepSeconds * 1000} %}`),
           Next: "Maintain",
         },
       ],
@@ -202,8 +199,8 @@ export function renderDefinition(names: WorkflowNames): StateMachineDefinition {
     Loaded: {
       Type: "Succeed",
       // An object's member without a value is left out.
-      Output: `{% {'status': 'LOADED', 'batchId': $plan.batchId, 'commit': $states.input,
-        'notMaintained': $notMaintained != 'none' ? $notMaintained} %}`.replaceAll(/\s*\n\s*/g, " "),
+      Output: oneLine(`{% {'status': 'LOADED', 'batchId': $plan.batchId, 'commit': $states.input,
+        'notMaintained': $notMaintained != 'none' ? $notMaintained} %}`),
     },
     ...failureStates(names),
   };
@@ -250,6 +247,9 @@ function startNext(names: WorkflowNames): TaskState {
     Next: "Loaded",
   };
 }
+
+/** A JSONata text that is written over several lines. */
+const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ");
 
 /**
  * The last rule of a Choice: whatever came is a failure.
@@ -311,9 +311,9 @@ function failureStates(names: WorkflowNames): Record<string, State> {
       names,
       "abort",
       // One expression, because a member without a value is left out: there is no batch before a plan.
-      `{% {'execution': {'id': $states.context.Execution.Id, 'startTime': $states.context.Execution.StartTime},
+      oneLine(`{% {'execution': {'id': $states.context.Execution.Id, 'startTime': $states.context.Execution.StartTime},
         'batchId': $plan.batchId, 'error': $failure.Error, 'rollbackFailed': $rollbackFailed, 'published': $publishing,
-        'cause': ${cause}} %}`.replaceAll(/\s*\n\s*/g, " "),
+        'cause': ${cause}} %}`),
       {
         next: "Failed",
         onFailure: {

@@ -19,6 +19,17 @@ const steps = [
   "stage-recipes",
   ...extracts,
 ];
+/** Who changes curated tables: Iceberg makes files and takes back those of a write that failed. */
+const curatedWriters = [
+  "clickstream",
+  "curate",
+  "export",
+  "fraud-score",
+  "maintain",
+  "migrate",
+  "publish",
+  "rollback",
+];
 /** Every job on Glue. */
 const jobs = ["clickstream", "migrate", ...steps];
 const fraud = ["fraud-score", "fraud-train"];
@@ -123,17 +134,8 @@ export const areas: readonly { readonly zone: string; readonly key: string; read
         "quality",
         "rollback",
       ],
-      write: ["clickstream", "curate", "export", "fraud-score", "maintain", "migrate", "publish", "rollback"],
-      remove: [
-        "clickstream",
-        "curate",
-        "export",
-        "fraud-score",
-        "maintain",
-        "migrate",
-        "publish",
-        "rollback",
-      ],
+      write: curatedWriters,
+      remove: curatedWriters,
     },
   },
   {
